@@ -1,0 +1,345 @@
+"""What a contract is: the types that its folder fills in and that the spine reads.
+
+    request ──Intake.check──▶ queue ──Intake.decode──▶ Decoded ──rows──▶ Table
+                 │ Dialect                                                 │
+                 └ answers                      handlers ◀──Facts.rows──── ┘   Rollup
+
+A contract is a folder under `raingauge/contracts/` with the same file names in each: `wire.py` (types of the wire
+format), `intake.py` (routes, checks, dialect), `decode.py` (bytes to rows, pure), `tables.py` (columns),
+`rollups.py`, `reads.py` (HTTP reads). Of our own modules it imports only this one and `errors`. The spine knows
+contracts only through `raingauge.contracts.CONTRACTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from raingauge.errors import Reason, Refused, Undecodable
+from raingauge.settings import Knob, Settings
+
+__all__ = [
+    "Answer", "Column", "Contract", "Decoded", "Dialect", "Facts", "Head", "Intake", "Knob", "Meta", "Outcome",
+    "Page", "Person", "Reason", "Received", "Refused", "Reject", "Rollup", "Scope", "Settings", "Table", "Undecodable",
+    "Window",
+]  # fmt: skip
+
+RowT = TypeVar("RowT")
+
+
+class Outcome(StrEnum):
+    """Where an item ended. received = stored + duplicate + rejected + quarantined once the queue is empty."""
+
+    RECEIVED = "received"
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    QUARANTINED = "quarantined"
+
+
+class Scope(StrEnum):
+    """What a credential may do. `ADMIN` includes the other two."""
+
+    INGEST = "ingest"
+    READ = "read"
+    ADMIN = "admin"
+
+
+# ---- the receive side --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request without its body. Header names are lower case; the path has no `/k/<token>` in front."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type in lower case without its parameters, or the empty string."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP response. The server adds Content-Length and the headers that every answer carries."""
+
+    status: int
+    body: bytes = b""
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class Dialect(Protocol):
+    """How one contract says yes and no on its ingest routes."""
+
+    def accepted(self, head: Head, body: bytes) -> Answer:
+        """The 2xx, sent after the message is on disk. `body` is decompressed."""
+        ...
+
+    def refused(self, head: Head, refusal: Refused) -> Answer:
+        """The error. The server adds Retry-After from `refusal.retry_after_seconds`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What is known about a queued message besides its bytes.
+
+    `message_id` is the time of arrival in microseconds since 1970, made unique and ascending by the queue; it
+    stays below 2^53, so a JSON reader keeps it exact. `received_at` is the same time as an aware UTC datetime.
+    `token_label` names the credential that sent it. `identity_key` is 32 secret bytes of this installation, for
+    keyed hashes of people. `settings` are the server's.
+    """
+
+    message_id: int
+    customer: str
+    content_type: str = ""
+    token_label: str = ""
+    idempotency_key: str = ""
+    identity_key: bytes = b""
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def received_at(self) -> datetime:
+        return datetime.fromtimestamp(self.message_id // 1_000_000, UTC) + timedelta(
+            microseconds=self.message_id % 1_000_000
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An item that is counted but not stored.
+
+    `position` is the item's index in its message; `field` names the offending member of the wire format, never
+    its value. `quarantined` marks items that were accepted from the sender but found unusable.
+    """
+
+    reason: Reason
+    position: int
+    field: str = ""
+    quarantined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A readable name for a keyed hash; kept only in the encrypted people table."""
+
+    key: str
+    name: str
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What one message became.
+
+    `rows` maps a table's name to tuples `(position, *values in the order of Table.columns)`. `items` is how many
+    items the message carried; each of them is either one row in a table with `counts` or one reject.
+    """
+
+    items: int = 0
+    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+
+
+Check: TypeAlias = Callable[[Head, bytes], None]
+"""The cheap look at a body before it is queued; raises Refused."""
+
+Decode: TypeAlias = Callable[[bytes, Received], Decoded]
+"""Pure: no clock, no disk, no socket. Raises Undecodable when the whole message is unusable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One ingest route.
+
+    `name` is written into the queue (`loopgain.aggregate`): never rename it. `admit` runs before the body is read
+    and before the credential is looked at; it may raise Refused. `public` intakes need no credential: their rows
+    belong to the customer of the credential if one is sent, else to `public_customer`, else to the setting
+    `RAINGAUGE_PUBLIC_CUSTOMER`, else they are refused with 401. `body_max_bytes` narrows the server's own cap.
+    `daily_cap` gives the most messages a customer of this tier may send in 24 hours, or None.
+    `preflight` False hands OPTIONS to `admit` like any other method.
+    `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer
+    was sent, the same body of the same credential within this time is answered but not queued again.
+    """
+
+    name: str
+    path: str
+    check: Check
+    decode: Decode
+    dialect: Dialect
+    methods: tuple[str, ...] = ("POST",)
+    admit: Callable[[Head], None] | None = None
+    public: bool = False
+    public_customer: str = ""
+    body_max_bytes: int | None = None
+    daily_cap: Callable[[str], int | None] | None = None
+    preflight: bool = True
+    lost_answer_seconds: float = 0.0
+
+
+# ---- the stored side ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One stored column: the allow-list of what is kept. `why` is its line on the privacy page.
+
+    `type` is a ClickHouse type; `codec` an optional compression codec.
+    """
+
+    name: str
+    type: str
+    why: str
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One fact table.
+
+    The spine adds to each: `customer`, `day` (Date of `time`, a time outside 2020–2099 goes to 1970-01-01),
+    `received_at`, `message_id`, `position` and `batch` (ascending number of the insert that wrote the row).
+
+    `time` names the DateTime column of the event's own time, or is empty for the time of arrival.
+    `identity` names the columns that identify an item for its customer: a second row with the same identity is a
+    duplicate and is not stored; the first one stays. Empty means (message_id, position).
+    `identity_days` False looks for duplicates on all days, True only on the row's own day.
+    `fingerprint` names a column that differs when a duplicate is not a true copy (a conflict).
+    `duplicate_label` names a column whose value is noted with each duplicate.
+    `counts` is True for the table that holds exactly one row per stored item.
+    `order` names columns to sort by after customer and day, before the identity.
+    `retention_days` is the knob for how long rows stay after arrival, None for ever.
+    `indexes` are ClickHouse skip-index clauses, written as in CREATE TABLE.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    time: str = ""
+    identity: tuple[str, ...] = ()
+    identity_days: bool = True
+    fingerprint: str = ""
+    duplicate_label: str = ""
+    counts: bool = True
+    order: tuple[str, ...] = ()
+    retention_days: Knob[int] | None = None
+    indexes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """Daily sums that are recomputed and replaced as a whole, one day at a time.
+
+    The spine creates `table` with `customer`, `day`, the columns and `generation`, sorted by customer, day and
+    `order`. `select` is `SELECT customer, day, <columns in order> FROM <source> WHERE {where} GROUP BY customer,
+    day, …` with `{where}` left in the text. The runner fills it with one day and every insert up to a batch number,
+    which becomes the generation; `Facts.rolled` fills it with the inserts that came later, so a read of both is
+    complete and counts nothing twice. Columns must therefore be mergeable: sums, or aggregate-function states.
+    """
+
+    table: str
+    columns: tuple[Column, ...]
+    order: tuple[str, ...]
+    source: str
+    select: str
+    retention_days: Knob[int] | None = None
+
+
+# ---- the read side -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time range of a read, `since` inclusive and `until` exclusive, aware UTC."""
+
+    since: datetime
+    until: datetime
+    limit: int
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """First and last UTC day that the window touches."""
+        return self.since.date(), (self.until - timedelta(microseconds=1)).date()
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What every API answer says about itself."""
+
+    since: str
+    until: str
+    fresh_as_of: str
+    rows_read: int
+    elapsed_ms: float
+
+
+class Page(msgspec.Struct, Generic[RowT], frozen=True):
+    """The success shape of every `/api` read."""
+
+    data: RowT
+    meta: Meta
+
+
+class Facts(Protocol):
+    """The stored facts of one customer, as a read sees them.
+
+    Every statement must name `{customer:String}`; it is bound to the caller's customer and nothing else.
+    """
+
+    customer: str
+    tier: str
+    now: datetime
+    settings: Settings
+
+    async def rows(self, sql: str, row: type[RowT], /, **parameters: object) -> list[RowT]:
+        """Run a SELECT; each result row becomes a `row` (a msgspec Struct, matched by column name).
+
+        Raises QueryError when a limit of time, rows or memory is hit.
+        """
+        ...
+
+    async def page(self, window: Window, sql: str, row: type[RowT], /, **parameters: object) -> Page[list[RowT]]:
+        """`rows` with `since`, `until` (DateTime64(6)), `since_day`, `until_day` (Date) and `limit` bound from the window, in the API's envelope."""
+        ...
+
+    def rolled(self, table: str) -> str:
+        """A parenthesised subquery over a rollup table plus whatever is newer than it, for use after FROM.
+
+        Same columns as the rollup (`customer`, `day`, …), restricted to the customer and to the days from
+        `{since_day:Date}` to `{until_day:Date}`, which `page` binds and callers of `rows` bind themselves.
+        """
+        ...
+
+    async def names(self, keys: Sequence[str]) -> dict[str, str]:
+        """Readable names for keyed hashes of people; hashes without one are left out."""
+        ...
+
+    async def erase(self, table: str) -> int:
+        """Delete the customer's rows of a table, those still waiting in the queue included; how many rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One wire contract: everything the spine needs, tied together.
+
+    `handlers` are litestar route handlers; a handler parameter `facts: Facts` is the caller's view and
+    `window: Window` the parsed `since`, `until`, `limit`. A handler's opt `dialect=<Dialect>` answers its errors,
+    else they have the API's shape. `erasable` tables are emptied by `Facts.erase`.
+    """
+
+    name: str
+    title: str
+    intakes: tuple[Intake, ...]
+    tables: tuple[Table, ...]
+    rollups: tuple[Rollup, ...] = ()
+    handlers: tuple[Any, ...] = ()
+    knobs: tuple[Knob[Any], ...] = ()
+    private: str = ""
