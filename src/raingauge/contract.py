@@ -332,7 +332,7 @@ class Contract:
 
     `handlers` are litestar route handlers; a handler parameter `facts: Facts` is the caller's view and
     `window: Window` the parsed `since`, `until`, `limit`. A handler's opt `dialect=<Dialect>` answers its errors,
-    else they have the API's shape. `erasable` tables are emptied by `Facts.erase`.
+    else they have the API's shape. `health` are members that the contract's clients expect in the health answer.
     """
 
     name: str
@@ -342,4 +342,4 @@ class Contract:
     rollups: tuple[Rollup, ...] = ()
     handlers: tuple[Any, ...] = ()
     knobs: tuple[Knob[Any], ...] = ()
-    private: str = ""
+    health: Mapping[str, object] = field(default_factory=dict)
