@@ -34,6 +34,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     DAILY_CAP = "daily_cap_reached"
     QUEUE_FULL = "queue_full"
+    QUEUE_FAILED = "queue_failed"  # the disk did not take the message; the log says why
     SHUTTING_DOWN = "shutting_down"
     INVALID_BODY = "invalid_body"  # not decompressible, or not what its content type says
     INVALID_JSON = "invalid_json"
@@ -77,6 +78,7 @@ VERDICTS: Final[dict[Reason, Verdict]] = {
     Reason.RATE_LIMITED: Verdict(429, retry_after_seconds=1),
     Reason.DAILY_CAP: Verdict(429),
     Reason.QUEUE_FULL: Verdict(503, retry_after_seconds=5),
+    Reason.QUEUE_FAILED: Verdict(503, retry_after_seconds=5),
     Reason.SHUTTING_DOWN: Verdict(503, retry_after_seconds=1),
     Reason.NOT_AVAILABLE: Verdict(501),
     Reason.QUERY_LIMIT: Verdict(503, retry_after_seconds=5),

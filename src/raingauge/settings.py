@@ -74,7 +74,7 @@ class Knob(Generic[T]):
         try:
             if kind is bool:
                 return cast(T, _BOOLEANS[text.strip().lower()])
-            return cast(T, kind(text.strip()))
+            return kind(text.strip())
         except (ValueError, KeyError):
             expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
             raise SettingError(f"{self.env}={self.shown(text)}: expected {expected}") from None
@@ -177,6 +177,13 @@ BODY_MAX_BYTES = Knob("body_max_bytes", 16 * MIB, "Largest request body, as sent
 BODY_MAX_DECOMPRESSED_BYTES = Knob(
     "body_max_decompressed_bytes", 64 * MIB, "Largest request body after decompression.", "bytes", positive
 )
+BODIES_MAX_BYTES = Knob(
+    "bodies_max_bytes",
+    256 * MIB,
+    "Memory for request bodies that are being received; beyond it the answer is 503.",
+    "bytes",
+    positive,
+)
 BODY_TIMEOUT_SECONDS = Knob("body_timeout_seconds", 30.0, "Longest wait for a whole body.", "seconds", positive)
 RATE_PER_TOKEN = Knob("rate_per_token", 0, "Requests per minute for one token; 0 is no limit.", "1/min", not_negative)
 RATE_PER_IP = Knob(
@@ -234,7 +241,7 @@ DRAIN_SECONDS = Knob(
 CORE_KNOBS: Final[tuple[Knob[Any], ...]] = (
     HOST, PORT, DATA_DIR, PUBLIC_URL, TRUSTED_PROXIES, CORS_ORIGINS,
     DATABASE_URL, STORE_URL, MASTER_KEY,
-    BODY_MAX_BYTES, BODY_MAX_DECOMPRESSED_BYTES, BODY_TIMEOUT_SECONDS,
+    BODY_MAX_BYTES, BODY_MAX_DECOMPRESSED_BYTES, BODIES_MAX_BYTES, BODY_TIMEOUT_SECONDS,
     RATE_PER_TOKEN, RATE_PER_IP, FAILED_AUTH_PER_IP, PUBLIC_CUSTOMER,
     QUEUE_MAX_BYTES, QUEUE_MAX_AGE_SECONDS, QUEUE_KEY_SECONDS, QUEUE_TRIES, DEAD_LETTER_DAYS,
     DECODE_WORKERS, DECODE_TIMEOUT_SECONDS, STORE_MEMORY_BYTES, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS,
