@@ -12,11 +12,11 @@ contracts only through `raingauge.contracts.CONTRACTS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,9 +24,9 @@ from raingauge.errors import Reason, Refused, Undecodable
 from raingauge.settings import Knob, Settings
 
 __all__ = [
-    "Answer", "Column", "Contract", "Decoded", "Dialect", "Facts", "Head", "Intake", "Knob", "Meta", "Outcome",
-    "Page", "Person", "Reason", "Received", "Refused", "Reject", "Rollup", "Scope", "Settings", "Table", "Undecodable",
-    "Window",
+    "Answer", "Column", "Contract", "Decoded", "Dialect", "Facts", "Family", "Head", "Intake", "Knob", "Meta",
+    "Outcome", "Page", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
+    "Settings", "Table", "Undecodable", "Window", "label_text",
 ]  # fmt: skip
 
 RowT = TypeVar("RowT")
@@ -326,6 +326,46 @@ class Facts(Protocol):
         ...
 
 
+class Sample(NamedTuple):
+    """One line of Prometheus text.
+
+    `labels` is the text between the braces, as `label_text` writes it. `suffix` is only for histograms: `_bucket`,
+    `_sum` or `_count`.
+    """
+
+    labels: str
+    value: int | float
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric of the Prometheus text with all its samples.
+
+    `name` is without the `_total` of counters, which the text adds. Labels must come from lists with a documented
+    cap. A family without samples is left out. `samples` may be a generator: it is read once.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: Iterable[Sample]
+
+
+def label_text(**labels: str) -> str:
+    """Labels as Prometheus text, in the order given: `a="x",b="y"`."""
+    return ",".join(f'{name}="{value.translate(_LABEL_ESCAPES)}"' for name, value in labels.items())
+
+
+_LABEL_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+
+Prometheus: TypeAlias = Callable[[Facts, int], Awaitable[Sequence[Family]]]
+"""The families that one contract shows on `GET /metrics` for one customer: totals since the beginning.
+
+The number is how many histogram buckets per factor of ten the reader wants, 1 to 18; without histograms ignore it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """One wire contract: everything the spine needs, tied together.
@@ -333,6 +373,7 @@ class Contract:
     `handlers` are litestar route handlers; a handler parameter `facts: Facts` is the caller's view and
     `window: Window` the parsed `since`, `until`, `limit`. A handler's opt `dialect=<Dialect>` answers its errors,
     else they have the API's shape. `health` are members that the contract's clients expect in the health answer.
+    `prometheus` gives the contract's families for `GET /metrics`.
     """
 
     name: str
@@ -343,3 +384,4 @@ class Contract:
     handlers: tuple[Any, ...] = ()
     knobs: tuple[Knob[Any], ...] = ()
     health: Mapping[str, object] = field(default_factory=dict)
+    prometheus: Prometheus | None = None
