@@ -1,0 +1,116 @@
+"""Reads of facts: a small pool of clients, each statement bounded in time, rows and memory.
+
+Results travel as JSON and are decoded by msgspec straight into the caller's Struct: both ends do that in C, which
+beats turning columns into Python objects first (measured: 50,000 rows).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+from clickhouse_connect.driver.exceptions import DatabaseError, Error
+
+from raingauge.errors import QueryError, Reason
+from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
+from raingauge.store.client import Client, ClientSettings
+
+RowT = TypeVar("RowT")
+
+OWN_CUSTOMER: Final = "{customer:String}"
+
+# TIMEOUT_EXCEEDED, TOO_MANY_ROWS, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES, QUERY_WAS_CANCELLED
+_LIMIT_CODES: Final = frozenset({158, 159, 160, 241, 307, 394, 396})
+
+
+def client_settings(settings: Settings, *, shared: bool) -> ClientSettings:
+    """What every read is bound to."""
+    bounds: ClientSettings = {
+        "max_execution_time": settings[QUERY_TIMEOUT_SECONDS],
+        "max_result_rows": settings[QUERY_MAX_ROWS],
+        "result_overflow_mode": "throw",
+        "max_memory_usage": settings[QUERY_MEMORY_BYTES],
+        "max_threads": 2,
+        "use_uncompressed_cache": 0,
+        "log_queries": 0,
+        "date_time_output_format": "iso",
+        "output_format_json_quote_64bit_integers": 0,
+        "session_timezone": "UTC",
+    }
+    # Another process may have inserted the same item at the same moment, before either could see the other's.
+    return {**bounds, "final": 1} if shared else bounds
+
+
+class _Statistics(msgspec.Struct):
+    rows_read: int = 0
+
+
+class _Result(msgspec.Struct, Generic[RowT]):
+    data: list[RowT]
+    statistics: _Statistics = msgspec.field(default_factory=_Statistics)
+
+
+class Rows(NamedTuple, Generic[RowT]):
+    """The answer to one read and how many stored rows were looked at for it."""
+
+    rows: list[RowT]
+    rows_read: int
+
+
+class Reader:
+    """Safe to call from any thread; as many reads run at once as there are clients, the others wait."""
+
+    def __init__(self, clients: Sequence[Client]) -> None:
+        self._clients = clients
+        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
+        for client in clients:
+            self._idle.put(client)
+
+    def rows(self, sql: str, parameters: Mapping[str, object], row: type[RowT]) -> Rows[RowT]:
+        """Run a SELECT of one customer's rows; each result row becomes a `row`, matched by column name.
+
+        Raises QueryError: QUERY_LIMIT when it needs more time, rows or memory than allowed, else INTERNAL.
+        """
+        if OWN_CUSTOMER not in sql or not parameters.get("customer"):
+            raise QueryError("a read must be restricted to its customer")
+        client = self._idle.get()
+        try:
+            answer = client.raw_query(
+                sql, parameters={key: _bound(value) for key, value in parameters.items()}, fmt="JSON"
+            )
+        except Error as problem:
+            raise _query_error(problem) from problem
+        finally:
+            self._idle.put(client)
+        try:
+            result = msgspec.json.decode(answer, type=_Result[row])  # type: ignore[valid-type]
+        except msgspec.DecodeError as problem:
+            raise QueryError(f"unexpected result: {problem}") from problem
+        return Rows(result.data, result.statistics.rows_read)
+
+    def close(self) -> None:
+        for client in self._clients:
+            with suppress(Error):
+                client.close()
+
+
+def _bound(value: object) -> object:
+    """Times as text with all their digits: the client would cut a datetime to whole seconds."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return [_bound(item) for item in value]
+    return value
+
+
+def _query_error(problem: Error) -> QueryError:
+    code = problem.code if isinstance(problem, DatabaseError) else None
+    if code in _LIMIT_CODES:
+        return QueryError("the read needs more time, rows or memory than allowed", Reason.QUERY_LIMIT)
+    return QueryError(f"the store could not answer: {getattr(problem, 'name', None) or type(problem).__name__}")

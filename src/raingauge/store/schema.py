@@ -1,0 +1,157 @@
+"""The stored tables: CREATE TABLE from a contract's declarations, and their growth from version to version.
+
+Sorted by customer and day, then what the contract orders by, then identity: a time range of one customer is one
+stretch of disk, ids of one trace lie together, and the lookup for duplicates reads few granules.
+
+Partitions are months of `day`, but only for days near the arrival. A message with events of 900 different months
+would otherwise become 900 parts, each with its own files to sync; those rows share the partition 197001 instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from raingauge.contract import Column, Contract, Rollup, Table
+from raingauge.errors import DataDirectoryError
+from raingauge.settings import REJECT_DAYS
+from raingauge.store.client import Client
+
+SCHEMA_VERSION: Final = 1
+"""Raised whenever a stored table changes in a way that older code cannot read."""
+
+DUPLICATES: Final = Table(
+    name="duplicates",
+    columns=(
+        Column("source", "LowCardinality(String)", "which table already held the item"),
+        Column("label", "LowCardinality(String)", "what the item was, as its contract calls it"),
+        Column("conflict", "Bool", "whether the item differed from the stored one"),
+    ),
+    identity=("source", "message_id", "position"),
+    counts=False,
+    retention_days=REJECT_DAYS,
+)
+REJECTS: Final = Table(
+    name="rejects",
+    columns=(
+        Column("contract", "LowCardinality(String)", "which contract refused the item"),
+        Column("reason", "LowCardinality(String)", "why, from the fixed list of reasons"),
+        Column("field", "LowCardinality(String)", "which field of the wire format, never its value"),
+        Column("quarantined", "Bool", "whether the sender had been told that the item was accepted"),
+    ),
+    counts=False,
+    retention_days=REJECT_DAYS,
+)
+
+# `message_id` is the time of arrival in microseconds, so `received_at` need not take any room.
+_SPINE: Final = (
+    "customer LowCardinality(String)",
+    "day Date CODEC(Delta(2), ZSTD(1))",
+    "message_id UInt64 CODEC(Delta(8), ZSTD(1))",
+    "position UInt32 CODEC(Delta(4), ZSTD(1))",
+    "batch UInt64 CODEC(Delta(8), ZSTD(1))",
+    "received_at DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(toInt64(intDiv(message_id, 1000)), 'UTC')",
+    "INDEX batch_range batch TYPE minmax GRANULARITY 1",
+)
+_NEAR_ARRIVAL: Final = "if(abs(toInt32(day) - toInt32(intDiv(message_id, 86400000000))) <= 400, toYYYYMM(day), 197001)"
+_DURABLE: Final = "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+
+_BOOKKEEPING: Final = {
+    "schema_versions": ("version UInt32, applied_at DateTime('UTC')", "ReplacingMergeTree", "version"),
+    "rollup_days": (
+        "rollup String, day Date, generation UInt64, computed_at DateTime('UTC')",
+        "ReplacingMergeTree(generation)",
+        "(rollup, day)",
+    ),
+    "rollup_progress": ("rollup String, covered UInt64", "ReplacingMergeTree(covered)", "rollup"),
+    "retention_horizons": ("source String, deleted_before Date", "ReplacingMergeTree(deleted_before)", "source"),
+}
+"""Tables about the tables: columns, engine, sorting key."""
+
+
+def name(identifier: str) -> str:
+    """An identifier quoted for SQL."""
+    return f"`{identifier.replace('`', '``')}`"
+
+
+def names(identifiers: Iterable[str]) -> str:
+    return ", ".join(name(identifier) for identifier in identifiers)
+
+
+def key_of(table: Table) -> tuple[str, ...]:
+    """The columns that identify a row for its customer."""
+    return table.identity or ("message_id", "position")
+
+
+def fact_tables(contracts: Iterable[Contract]) -> tuple[Table, ...]:
+    """Every table the writer writes: the contracts' and the spine's own."""
+    return (*(table for contract in contracts for table in contract.tables), DUPLICATES, REJECTS)
+
+
+def migrate(client: Client, contracts: Iterable[Contract]) -> None:
+    """Bring a new or older store to this code's tables.
+
+    Raises DataDirectoryError when newer code wrote it or a column was stored with another type.
+    """
+    contracts = tuple(contracts)
+    for table_name, (columns, engine, order) in _BOOKKEEPING.items():
+        client.command(
+            f"CREATE TABLE IF NOT EXISTS {table_name} ({columns}) ENGINE = {engine} ORDER BY {order} {_DURABLE}"
+        )
+    stored_version = int(str(client.command("SELECT max(version) FROM schema_versions")))
+    if stored_version > SCHEMA_VERSION:
+        raise DataDirectoryError(
+            f"the stored facts have schema version {stored_version}, this program knows {SCHEMA_VERSION}: "
+            "start the newer version of raingauge"
+        )
+    for table in fact_tables(contracts):
+        client.command(_create_table(table))
+        _add_columns(client, table.name, table.columns)
+    for contract in contracts:
+        for rollup in contract.rollups:
+            client.command(_create_rollup(rollup))
+            _add_columns(client, rollup.table, rollup.columns)
+    if stored_version < SCHEMA_VERSION:
+        client.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION}, now()")
+
+
+def _create_table(table: Table) -> str:
+    order = list(dict.fromkeys(("customer", "day", *table.order, *key_of(table))))
+    parts = ", ".join((*_SPINE, *map(_definition, table.columns), *table.indexes))
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name(table.name)} ({parts})"
+        f" ENGINE = ReplacingMergeTree PARTITION BY {_NEAR_ARRIVAL} ORDER BY ({names(order)}) {_DURABLE}"
+    )
+
+
+def _create_rollup(rollup: Rollup) -> str:
+    spine = ("customer LowCardinality(String)", "day Date", "generation UInt64 CODEC(Delta(8), ZSTD(1))")
+    parts = ", ".join((*spine, *map(_definition, rollup.columns)))
+    order = ("customer", "day", *rollup.order)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name(rollup.table)} ({parts})"
+        f" ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY ({names(order)}) {_DURABLE}"
+    )
+
+
+def _definition(column: Column) -> str:
+    return f"{name(column.name)} {column.type}" + (f" CODEC({column.codec})" if column.codec else "")
+
+
+def _add_columns(client: Client, table_name: str, columns: tuple[Column, ...]) -> None:
+    rows = client.query(
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String}",
+        parameters={"table": table_name},
+    ).result_rows
+    stored: dict[str, str] = dict(rows)  # type: ignore[arg-type] # rows of two columns
+    for column in columns:
+        if column.name not in stored:
+            client.command(f"ALTER TABLE {name(table_name)} ADD COLUMN {_definition(column)}")
+        elif _plain(stored[column.name]) != _plain(column.type):
+            raise DataDirectoryError(
+                f"{table_name}.{column.name} is stored as {stored[column.name]}, this program expects {column.type}"
+            )
+
+
+def _plain(type_name: str) -> str:
+    return "".join(type_name.split())

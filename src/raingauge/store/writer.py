@@ -1,0 +1,261 @@
+"""The only writer of facts. What it returned from is on disk and counted once, however often it is sent again.
+
+For each table of a batch:
+
+    rows ──stage keys──▶ lookup ──▶ new: inserted, first in order wins
+                                    same (message_id, position): this message came before, counted as stored
+                                    other (message_id, position): a duplicate, or a conflict if fingerprints differ
+
+Nothing but keys is staged, the lookup returns only what is already stored (usually nothing), and rows are sent
+once. A crash between two tables heals itself when the message is delivered again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import Error
+
+from raingauge.contract import Contract, Table
+from raingauge.errors import Reason, Undecodable
+from raingauge.store import schema
+from raingauge.store.arrow import schema_of
+from raingauge.store.client import Client, ClientSettings
+
+SETTINGS: Final[ClientSettings] = {
+    "async_insert": 0,
+    "max_threads": 2,
+    "max_insert_threads": 1,
+    "max_partitions_per_insert_block": 0,
+    "mutations_sync": 2,
+    "log_queries": 0,
+}
+
+
+class TableCounts(NamedTuple):
+    """What became of a table's rows in one insert. A conflict is a duplicate that differs from the stored row."""
+
+    stored: int
+    duplicate: int
+    conflict: int
+
+
+@dataclass(frozen=True, slots=True)
+class InsertBatch:
+    """Rows of many messages, possibly of several customers.
+
+    `tables` maps table names to Arrow tables as `arrow.build` makes them; the order of rows decides which of two
+    equal items is kept. `redelivered` are ids of messages that may have been inserted before. `rejects` is built
+    like a table of facts, for `schema.REJECTS`.
+    """
+
+    tables: Mapping[str, pa.Table]
+    redelivered: frozenset[int] = frozenset()
+    rejects: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InsertResult:
+    """The number of the insert and what became of the rows of each table."""
+
+    batch: int
+    tables: dict[str, TableCounts] = field(default_factory=dict)
+
+
+class _Known(NamedTuple):
+    """The stored row that has a staged row's identity."""
+
+    message_id: int
+    position: int
+    differs: bool
+
+
+class _Sorted(NamedTuple):
+    """Indexes of rows to insert, how many came before, and (index, conflict) of duplicates."""
+
+    new: list[int]
+    replayed: int
+    duplicates: list[tuple[int, bool]]
+
+
+class Writer:
+    """Inserts and erases facts. Safe to call from any thread; calls run one after the other."""
+
+    def __init__(self, client: Client, contracts: Iterable[Contract], clock: Callable[[], float] = time.time) -> None:
+        contracts = tuple(contracts)
+        self._client = client
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tables = {table.name: table for table in schema.fact_tables(contracts)}
+        self._rollups = [rollup for contract in contracts for rollup in contract.rollups]
+        self._last_batch = self._highest_number()
+        for table in self._tables.values():
+            if table.identity:
+                client.command(_create_staging(table))
+
+    def insert(self, batch: InsertBatch) -> InsertResult:
+        """Store what is new and count the rest. On return everything is synced to disk.
+
+        Raises Undecodable (STORE_REFUSED) when the store refuses a row: nothing of that table was stored.
+        """
+        with self._lock:
+            number = self._next_number()
+            result = InsertResult(number)
+            noted: list[pa.Table] = []
+            for name, rows in batch.tables.items():
+                table = self._tables[name]
+                found = self._insert_new(table, rows, number, batch.redelivered)
+                conflicts = sum(conflict for _, conflict in found.duplicates)
+                result.tables[name] = TableCounts(
+                    len(found.new) + found.replayed, len(found.duplicates) - conflicts, conflicts
+                )
+                if table.counts and found.duplicates:
+                    noted.append(_notes(table, rows, found.duplicates))
+            if noted:
+                self._insert_new(schema.DUPLICATES, pa.concat_tables(noted), number, batch.redelivered)
+            if batch.rejects is not None:
+                self._insert_new(schema.REJECTS, batch.rejects, number, batch.redelivered)
+            return result
+
+    def barrier(self) -> int:
+        """A number above every finished insert's and below every later one's."""
+        with self._lock:
+            return self._next_number()
+
+    def erase(self, table: str, customer: str) -> int:
+        """Delete a customer's rows of a table, and what was summed up from them; how many rows there were."""
+        with self._lock:
+            parameters = {"customer": customer}
+            target = schema.name(self._tables[table].name)
+            where = "WHERE customer = {customer:String}"
+            count = int(str(self._client.command(f"SELECT count() FROM {target} {where}", parameters=parameters)))
+            self._client.command(f"ALTER TABLE {target} DELETE {where}", parameters=parameters)
+            for rollup in self._rollups:
+                if rollup.source == table:
+                    self._client.command(
+                        f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters=parameters
+                    )
+            return count
+
+    def _next_number(self) -> int:
+        self._last_batch = max(self._last_batch + 1, int(self._clock() * 1_000_000))
+        return self._last_batch
+
+    def _highest_number(self) -> int:
+        numbers = [f"SELECT max(batch) AS number FROM {schema.name(table)}" for table in self._tables]
+        numbers += [f"SELECT max(generation) FROM {schema.name(rollup.table)}" for rollup in self._rollups]
+        numbers += ["SELECT max(generation) FROM rollup_days", "SELECT max(covered) FROM rollup_progress"]
+        return int(str(self._client.command(f"SELECT max(number) FROM ({' UNION ALL '.join(numbers)})")))
+
+    def _insert_new(self, table: Table, rows: pa.Table, number: int, redelivered: frozenset[int]) -> _Sorted:
+        try:
+            known = self._known(table, rows, redelivered)
+            found = _sort(table, rows, known)
+            new = rows if len(found.new) == rows.num_rows else rows.take(pa.array(found.new, pa.int64()))
+            if new.num_rows:
+                new = new.append_column("batch", pa.repeat(pa.scalar(number, pa.uint64()), new.num_rows))
+                self._client.insert_arrow(table.name, new)
+        except Error as problem:
+            raise Undecodable(f"{table.name}: {problem.name or 'refused'}", Reason.STORE_REFUSED) from problem
+        return found
+
+    def _known(self, table: Table, rows: pa.Table, redelivered: frozenset[int]) -> dict[int, _Known]:
+        """For each row's index whose identity is stored: which row has it."""
+        if not table.identity:
+            return self._known_messages(table, rows, redelivered)
+        keys = _keys(table)
+        staged = rows.select(list(dict.fromkeys((*keys, *_fingerprint(table)))))
+        staged = staged.append_column("row", pa.array(range(rows.num_rows), pa.uint32()))
+        staging = f"staging_{table.name}"
+        self._client.command(f"TRUNCATE TABLE {schema.name(staging)}")
+        self._client.insert_arrow(staging, staged)
+        matched = schema.names(keys)
+        differs = (
+            f"f.{schema.name(table.fingerprint)} != s.{schema.name(table.fingerprint)}" if table.fingerprint else "0"
+        )
+        answer = self._client.query(
+            f"SELECT s.row, f.message_id, f.position, {differs} FROM ("
+            f" SELECT * FROM {schema.name(table.name)}"
+            f" WHERE ({matched}) IN (SELECT {matched} FROM {schema.name(staging)})) AS f"
+            f" INNER JOIN {schema.name(staging)} AS s USING ({matched})"
+        )
+        return {row: _Known(*known) for row, *known in answer.result_rows}
+
+    def _known_messages(self, table: Table, rows: pa.Table, redelivered: frozenset[int]) -> dict[int, _Known]:
+        messages = rows["message_id"].to_pylist()
+        if not (again := redelivered.intersection(messages)):
+            return {}
+        answer = self._client.query(
+            f"SELECT message_id, position FROM {schema.name(table.name)} WHERE customer IN {{customers:Array(String)}}"
+            " AND day IN {days:Array(Date)} AND message_id IN {messages:Array(UInt64)}",
+            parameters={
+                "customers": rows["customer"].unique().to_pylist(),
+                "days": rows["day"].unique().to_pylist(),
+                "messages": sorted(again),
+            },
+        )
+        stored = set(answer.result_rows)
+        pairs = zip(messages, rows["position"].to_pylist(), strict=True)
+        return {row: _Known(*pair, False) for row, pair in enumerate(pairs) if pair in stored}
+
+
+def _keys(table: Table) -> tuple[str, ...]:
+    """Columns that two rows have in common when one is a duplicate of the other."""
+    return tuple(dict.fromkeys(("customer", *(("day",) if table.identity_days else ()), *table.identity)))
+
+
+def _fingerprint(table: Table) -> tuple[str, ...]:
+    return (table.fingerprint,) if table.fingerprint else ()
+
+
+def _create_staging(table: Table) -> str:
+    columns = dict.fromkeys((*_keys(table), *_fingerprint(table)))
+    return (
+        f"CREATE OR REPLACE TABLE {schema.name(f'staging_{table.name}')} ENGINE = Memory AS"
+        f" SELECT {schema.names(columns)}, toUInt32(0) AS row FROM {schema.name(table.name)} LIMIT 0"
+    )
+
+
+def _sort(table: Table, rows: pa.Table, known: dict[int, _Known]) -> _Sorted:
+    keys = [*_keys(table)] if table.identity else ["customer", "message_id", "position"]
+    if not known and rows.group_by(keys).aggregate([]).num_rows == rows.num_rows:
+        return _Sorted(list(range(rows.num_rows)), 0, [])
+    found = _Sorted([], 0, [])
+    replayed = 0
+    first: dict[tuple[Any, ...], tuple[int, int, Any]] = {}
+    prints = rows[table.fingerprint].to_pylist() if table.fingerprint else [None] * rows.num_rows
+    messages, positions = rows["message_id"].to_pylist(), rows["position"].to_pylist()
+    for row, key in enumerate(zip(*(rows[name].to_pylist() for name in keys), strict=True)):
+        own = (messages[row], positions[row])
+        if stored := known.get(row):
+            if (stored.message_id, stored.position) == own:
+                replayed += 1
+            else:
+                found.duplicates.append((row, bool(stored.differs)))
+        elif (earlier := first.get(key)) is None:
+            first[key] = (*own, prints[row])
+            found.new.append(row)
+        elif earlier[:2] == own:
+            replayed += 1
+        else:
+            found.duplicates.append((row, earlier[2] != prints[row]))
+    return found._replace(replayed=replayed)
+
+
+def _notes(table: Table, rows: pa.Table, duplicates: Sequence[tuple[int, bool]]) -> pa.Table:
+    """Rows for the table of duplicates."""
+    taken = rows.take(pa.array([row for row, _ in duplicates], pa.int64()))
+    count = taken.num_rows
+    label = taken[table.duplicate_label].cast(pa.string()) if table.duplicate_label else pa.repeat("", count)
+    arrays = [
+        *(taken[name] for name in ("customer", "day", "message_id", "position")),
+        pa.repeat(table.name, count),
+        label,
+        pa.array([conflict for _, conflict in duplicates]),
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema_of(schema.DUPLICATES))
