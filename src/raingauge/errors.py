@@ -5,6 +5,7 @@
     ├── Undecodable           a queued message cannot be decoded; it is tried again, then dead-lettered
     ├── SettingError          a setting has a value that cannot work; the process does not start
     ├── DataDirectoryError    the data directory cannot be used (owned by another process, damaged, too new)
+    ├── NotFound              an id names nothing, or nothing that can still be worked on
     └── QueryError            a read ran past its limits or the store could not answer it
 
 One list of reasons serves every place that names one: API error codes, metric labels, the accounting
@@ -140,6 +141,10 @@ class SettingError(RaingaugeError):
 
 class DataDirectoryError(RaingaugeError):
     """The data directory cannot be used, with what to do about it."""
+
+
+class NotFound(RaingaugeError):
+    """An id that names nothing, or nothing that can still be worked on. The message names the id."""
 
 
 class QueryError(RaingaugeError):
