@@ -1,0 +1,65 @@
+"""Commands that look after a data directory: roll-ups, retention, doctor, privacy."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from raingauge import __version__
+from raingauge.cli.options import DataDir, settings_from
+from raingauge.operations import ask
+
+rollup = typer.Typer(no_args_is_help=True)
+retention = typer.Typer(no_args_is_help=True)
+
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="First UTC day, such as 2026-11-01.")]
+
+
+@rollup.callback()
+def _rollup() -> None:
+    """Daily sums, recomputed from the facts."""
+
+
+@rollup.command("run")
+def run_rollup(since: Since = None, data_dir: DataDir = None) -> None:
+    """Recompute today, yesterday and every day that late data changed; with --since, all days from then on."""
+    print(json.dumps(ask(settings_from(data_dir), "rollup.run", since=since)))
+
+
+@retention.callback()
+def _retention() -> None:
+    """How long facts are kept."""
+
+
+@retention.command("run")
+def run_retention(data_dir: DataDir = None) -> None:
+    """Delete what is past its retention now instead of within the hour."""
+    print(json.dumps(ask(settings_from(data_dir), "retention.run")))
+
+
+def doctor(data_dir: DataDir = None) -> None:
+    """Check the data directory, the queue, the store, credentials, the clock and a round trip."""
+    from raingauge.doctor import examine  # noqa: PLC0415
+
+    findings = examine(settings_from(data_dir))
+    for finding in findings:
+        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.detail}")
+        if finding.advice:
+            print(f"     {finding.advice}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
+
+
+def privacy() -> None:
+    """Print what is stored, made from the table definitions."""
+    from raingauge.contracts import CONTRACTS  # noqa: PLC0415
+    from raingauge.privacy import page  # noqa: PLC0415
+
+    print(page(CONTRACTS), end="")
+
+
+def version() -> None:
+    """Print the version."""
+    print(__version__)

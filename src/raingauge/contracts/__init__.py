@@ -1,0 +1,9 @@
+"""The contracts this server speaks: the only place that names them.
+
+Adding one is adding a folder and a name to the tuple.
+"""
+
+from raingauge.contract import Contract
+from raingauge.contracts.loopgain import LOOPGAIN
+
+CONTRACTS: tuple[Contract, ...] = (LOOPGAIN,)

@@ -1,0 +1,118 @@
+"""Composition root: everything that is open on one data directory, built by hand, in order.
+
+owner ▶ vault ▶ database ▶ directory ▶ queue ▶ store ▶ pipeline ▶ periodic work ▶ socket     (close: backwards)
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from raingauge.auth.directory import Directory
+from raingauge.contracts import CONTRACTS
+from raingauge.control.database import Database
+from raingauge.control.people import People
+from raingauge.decoding import open_decoder
+from raingauge.metrics import Metrics
+from raingauge.operations import Operations, OperationsServer
+from raingauge.owner import Owner
+from raingauge.periodic import Periodic
+from raingauge.pipeline import Pipeline
+from raingauge.queue.sqlite import SqliteQueue
+from raingauge.settings import DECODE_WORKERS, DRAIN_SECONDS, MASTER_KEY, ROLLUP_SECONDS, Settings
+from raingauge.store.store import Store
+from raingauge.vault import Vault
+
+HOUSEKEEPING_SECONDS = 60.0
+RETENTION_SECONDS = 3_600.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class System:
+    """An open data directory. `start` sets it to work; without it, it can only be looked at and maintained."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        data_dir = settings.data_dir
+        self.settings = settings
+        self._stack = stack
+        self.metrics = Metrics()
+        stack.enter_context(Owner(data_dir))
+        self.vault = Vault.open(data_dir, settings[MASTER_KEY])
+        self.database = Database.open(settings, data_dir)
+        stack.callback(self.database.close)
+        self.people = People(self.database, self.vault.subkey("people"))
+        self.directory = Directory(self.database)
+        stack.callback(self.directory.close)
+        self.queue = SqliteQueue.open(data_dir, self.vault, settings, observe=self.metrics.observe)
+        stack.callback(self.queue.close)
+        self.metrics.watch(self.queue)
+        self.store = Store.open(settings, data_dir, CONTRACTS)
+        stack.callback(self.store.close)
+        self._pipeline: Pipeline | None = None
+
+    @classmethod
+    def open(cls, settings: Settings) -> System:
+        """Open everything or nothing. Raises DataDirectoryError or SettingError with what to do."""
+        with ExitStack() as stack:
+            system = cls(settings, stack)
+            system._stack = stack.pop_all()
+            return system
+
+    def start(self) -> None:
+        """Begin to store what is queued, to keep house, and to answer operations."""
+        identity_key = self.vault.subkey("identity")
+        decoders = [open_decoder(self.settings, identity_key) for _ in range(max(1, self.settings[DECODE_WORKERS]))]
+        pipeline = Pipeline(
+            queue=self.queue,
+            writer=self.store.writer,
+            people=self.people,
+            decoders=decoders,
+            contracts=CONTRACTS,
+            metrics=self.metrics,
+            restart_boundary=self.queue.last_id,
+        )
+        pipeline.start()
+        self._stack.callback(lambda: pipeline.stop(self.settings[DRAIN_SECONDS]))
+        self._pipeline = pipeline
+        self._stack.callback(Periodic("housekeeping", HOUSEKEEPING_SECONDS, self.queue.housekeep).close)
+        self._stack.callback(Periodic("retention", RETENTION_SECONDS, self.run_retention).close)
+        if self.settings[ROLLUP_SECONDS]:
+            self._stack.callback(Periodic("rollup", self.settings[ROLLUP_SECONDS], self.store.rollups.run).close)
+        server = OperationsServer(self.settings.data_dir, Operations(self))
+        self._stack.callback(server.close)
+
+    def run_retention(self) -> Any:
+        """Delete what is past its retention, with the shorter times of customers' tiers."""
+        return self.store.retention.run()
+
+    def erase_customer(self, customer: str) -> dict[str, int]:
+        """Delete all facts of a customer; how many rows of each table."""
+        tables = [table.name for contract in CONTRACTS for table in contract.tables]
+        return {table: self.store.writer.erase(table, customer) for table in tables}
+
+    def problems(self) -> list[str]:
+        """Why this system cannot do its whole work right now; empty when it can."""
+        found = []
+        if self.queue.full():
+            found.append("the queue is full")
+        if self._pipeline is not None and not self._pipeline.alive():
+            found.append("nothing is taken from the queue")
+        if not self.store.reader.healthy():
+            found.append("the store does not answer")
+        return found
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

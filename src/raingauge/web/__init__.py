@@ -1,0 +1,1 @@
+"""The API application behind the edge: reads, operation pages, OpenAPI."""

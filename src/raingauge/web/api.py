@@ -1,0 +1,59 @@
+"""The litestar application: every route that is not an ingest route.
+
+edge ──scope["state"]["credential"]──▶ dependencies: facts, window ──▶ handlers of contracts and of the spine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from raingauge import __version__
+from raingauge.contract import Contract, Facts, Reason, Refused, Scope, Window
+from raingauge.settings import QUERY_MAX_ROWS
+from raingauge.web import operation, parameters
+from raingauge.web.facts import CustomerFacts, Services
+from raingauge.web.shape import ApiResponse, answer_error, credential_of
+
+
+def build(contracts: Sequence[Contract], services: Services, operating: operation.Operating) -> Litestar:
+    """The API over open services. `operating` is what the operation pages show."""
+
+    async def facts(request: Request[Any, Any, Any]) -> Facts:
+        credential = credential_of(request)
+        handler = request.scope.get("route_handler")
+        needed = handler.opt.get("scope", Scope.READ) if handler is not None else Scope.READ
+        if not credential.may(needed):
+            raise Refused(Reason.FORBIDDEN, f"this token lacks the scope {needed}")
+        return CustomerFacts(services, credential)
+
+    async def window(
+        since: parameters.Since = parameters.DEFAULT_SINCE,
+        until: parameters.Until = "",
+        limit: parameters.Limit = parameters.DEFAULT_LIMIT,
+    ) -> Window:
+        return parameters.window(services.clock(), services.settings[QUERY_MAX_ROWS], since, until, limit)
+
+    handlers = [handler for contract in contracts for handler in contract.handlers]
+    return Litestar(
+        route_handlers=[*handlers, *operation.handlers(operating)],
+        dependencies={"facts": Provide(facts), "window": Provide(window)},
+        exception_handlers={Exception: answer_error},
+        response_class=ApiResponse,
+        openapi_config=OpenAPIConfig(
+            title="Raingauge",
+            version=__version__,
+            description="Reads of a self-hosted telemetry receiver. All of them see the caller's own customer only.",
+            # The document itself is served by the operation pages, with the ingest routes added.
+            path="/-/openapi",
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        debug=False,
+        logging_config=None,
+    )
