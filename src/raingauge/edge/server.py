@@ -1,0 +1,212 @@
+"""The front door: an ASGI application that answers ingest routes itself and hands the rest to the API.
+
+One table holds all ingest routes; a path matches exactly or not at all. `/k/<token>/<ingest route>` is the same route
+for clients that cannot set a header: the token is cut off here and goes nowhere but to the directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+
+from raingauge.auth.parse import presented
+from raingauge.contract import Answer, Head, Intake
+from raingauge.edge.address import Addresses
+from raingauge.edge.answers import Cors, respond, with_common
+from raingauge.edge.body import Gone
+from raingauge.edge.gate import Gate
+from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Receive, Scope, Send
+from raingauge.edge.receiver import Receiver, Request, json_refusal
+from raingauge.errors import Reason, Refused
+from raingauge.metrics import Metrics
+from raingauge.queue import Queue
+from raingauge.settings import CORS_ORIGINS, TRUSTED_PROXIES, Settings
+
+PATH_PREFIX: Final = "/k/"
+UNKNOWN_ROUTE: Final = "(unknown)"
+API: Final = "api"
+CLIENT_GONE: Final = 499
+"""The status that stands in logs and metrics when the client left before its answer."""
+
+UNLIMITED: Final = frozenset({"/health", "/-/ready"})
+"""Asked by supervisors, which must not be told to come back later."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Edge:
+    """The ASGI application of the whole server.
+
+    `intakes` of all contracts have different paths (ValueError if not). The API finds in `scope["state"]` the
+    `credential` (a Credential or None: whether that is enough is its decision) and the `client_key`, by which it may
+    limit things per address and which it must not keep.
+    """
+
+    def __init__(
+        self,
+        intakes: Sequence[Intake],
+        queue: Queue,
+        directory: Directory,
+        settings: Settings,
+        api: ASGIApp,
+        metrics: Metrics,
+    ) -> None:
+        self._intakes = {intake.path: intake for intake in intakes}
+        if len(self._intakes) < len(intakes):
+            raise ValueError("two intakes have the same path")
+        self._contracts = {intake.path: intake.name.partition(".")[0] for intake in intakes}
+        self._api = api
+        self._cors = Cors(settings[CORS_ORIGINS])
+        self._addresses = Addresses(settings[TRUSTED_PROXIES])
+        self._gate = Gate(directory, settings)
+        self._receiver = Receiver(self._gate, queue, directory, settings, metrics)
+        self._requests = metrics.requests
+        self._request_counters: dict[tuple[str, str, int], Counter] = {}
+        self.seed_daily = self._gate.seed_daily
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._api(scope, receive, send)
+            return
+        path, token = _split(scope["path"])
+        intake = self._intakes.get(path)
+        if intake is None:
+            # What began with /k/ must not reach the API: it carries a token.
+            await self._answer_api(scope, receive, send, known=not token and _is_plain(path))
+        elif scope["method"] == "OPTIONS" and intake.preflight:
+            await self._preflight(scope, send, path, intake.path, self._contracts[path])
+        else:
+            await self._answer_intake(scope, receive, send, intake, token)
+
+    async def _answer_intake(self, scope: Scope, receive: Receive, send: Send, intake: Intake, token: str) -> None:
+        started = perf_counter()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        head = Head(scope["method"], intake.path, scope["query_string"].decode("latin-1"), headers)
+        contract = self._contracts[intake.path]
+        request = Request(intake, contract, head, token, self._addresses.client_key(scope), receive)
+        try:
+            answer = await self._receiver.answer(request)
+        except Gone:
+            status = CLIENT_GONE
+        else:
+            status = answer.status
+            cors: Headers = []
+            if "origin" in headers and intake.preflight and request.refusal is not Reason.BROWSER_REFUSED:
+                cors = self._cors.ingest(headers["origin"].encode("latin-1"))
+            await respond(send, answer, cors)
+        self._note(
+            scope["method"],
+            contract,
+            intake.path,
+            status,
+            started,
+            bytes_in=request.size_bytes,
+            customer=request.customer,
+            reason=request.refusal or "",
+        )
+
+    async def _preflight(self, scope: Scope, send: Send, path: str, route: str, contract: str) -> None:
+        started = perf_counter()
+        await respond(send, Answer(204), self._cors.api(path, _origin(scope)))
+        self._note("OPTIONS", contract, route, 204, started)
+
+    async def _answer_api(self, scope: Scope, receive: Receive, send: Send, *, known: bool) -> None:
+        """Hand a request to the API, with CORS and the common headers on whatever it answers."""
+        path = scope["path"]
+        if scope["method"] == "OPTIONS":
+            await self._preflight(scope, send, path, UNKNOWN_ROUTE, API)
+            return
+        started = perf_counter()
+        cors = self._cors.api(path, _origin(scope))
+        status = 0
+        reason = ""
+        customer = ""
+
+        async def send_with_headers(event: Event) -> None:
+            nonlocal status
+            if event["type"] == "http.response.start":
+                status = event["status"]
+                event = {**event, "headers": with_common(list(event.get("headers", ())), cors)}
+            await send(event)
+
+        try:
+            customer = self._introduce(scope, path, known=known)
+            await self._api(scope, receive, send_with_headers)
+        except Refused as refusal:
+            status, reason = refusal.status, refusal.reason
+            await respond(send, json_refusal(refusal), cors)
+        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a client
+            _log.exception("api.failed", route=scope.get("path_template", UNKNOWN_ROUTE))
+            reason = Reason.INTERNAL
+            if not status:
+                status = 500
+                await respond(send, json_refusal(Refused(Reason.INTERNAL)), cors)
+        route = scope.get("path_template") or UNKNOWN_ROUTE
+        self._note(scope["method"], API, route, status or CLIENT_GONE, started, customer=customer, reason=reason)
+
+    def _introduce(self, scope: Scope, path: str, *, known: bool) -> str:
+        """Tell the API who calls; the customer, or "" when no token says so. Raises Refused(RATE_LIMITED, NOT_FOUND)."""
+        if not known:
+            raise Refused(Reason.NOT_FOUND)
+        client_key = self._addresses.client_key(scope)
+        value = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        token = presented({"authorization": value.decode("latin-1")}) if value else None
+        credential = self._gate.find(token) if token else None
+        if path not in UNLIMITED:
+            # A JWT is none of ours to judge; it has two dots, a token of ours has none.
+            if token and credential is None and token.count(".") != 2:
+                self._gate.count_failure(client_key)
+            self._gate.check_rates(credential, client_key)
+        scope.setdefault("state", {}).update(credential=credential, client_key=client_key)
+        scope["scheme"] = self._addresses.scheme(scope)
+        return credential.customer if credential else ""
+
+    def _note(
+        self,
+        method: str,
+        contract: str,
+        route: str,
+        status: int,
+        started: float,
+        *,
+        bytes_in: int = 0,
+        customer: str = "",
+        reason: str = "",
+    ) -> None:
+        counter = self._request_counters.get((contract, route, status))
+        if counter is None:
+            counter = self._requests.labels(contract, route, str(status))
+            self._request_counters[contract, route, status] = counter
+        counter.inc()
+        _log.info(
+            "request",
+            method=method,
+            route=route,
+            status=status,
+            duration_ms=round((perf_counter() - started) * 1000, 3),
+            bytes_in=bytes_in,
+            customer=customer,
+            reason=reason,
+        )
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The path without `/k/<token>`, and the token. Below `/k/` a missing token is still not "" but "-"."""
+    if not path.startswith(PATH_PREFIX):
+        return path, ""
+    token, slash, rest = path.removeprefix(PATH_PREFIX).partition("/")
+    return slash + rest, token or "-"
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a router that ignores surplus slashes would see the same path as we do."""
+    return path == "/" or not (path.endswith("/") or "//" in path)
+
+
+def _origin(scope: Scope) -> bytes:
+    origin: bytes = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+    return origin
