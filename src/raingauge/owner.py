@@ -51,3 +51,15 @@ class Owner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def holder(data_dir: Path) -> int | None:
+    """The process that owns a data directory at the moment, or None."""
+    try:
+        with (data_dir / LOCK_NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return int((data_dir / LOCK_NAME).read_text() or 0)
+    return None

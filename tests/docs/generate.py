@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from raingauge import metrics, privacy
-from raingauge.cli.options import all_knobs
 from raingauge.contracts import CONTRACTS
 from raingauge.settings import CORE_KNOBS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.docs import generate
 
 from raingauge.cli.options import all_knobs
 from raingauge.settings import Knob
-from tests.docs import generate
 
 
 def test_generated_pages_are_current() -> None:
