@@ -169,6 +169,7 @@ class Intake:
     `preflight` False hands OPTIONS to `admit` like any other method.
     `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer
     was sent, the same body of the same credential within this time is answered but not queued again.
+    `example` is a small valid JSON body: the API documentation shows it and `raingauge doctor` sends it around.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Intake:
     daily_cap: Callable[[str], int | None] | None = None
     preflight: bool = True
     lost_answer_seconds: float = 0.0
+    example: bytes = b""
 
 
 # ---- the stored side ---------------------------------------------------------------------------------------

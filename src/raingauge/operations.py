@@ -61,6 +61,7 @@ class Operations:
             "retention.run": self.retention_run,
             "customer.erase": self.customer_erase,
             "doctor.look": self.doctor_look,
+            "doctor.round_trip": self.doctor_round_trip,
         }
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -102,12 +103,18 @@ class Operations:
     def doctor_look(self) -> dict[str, Any]:
         """What only the owner of the directory can see."""
         depth = self._system.queue.depth()
+        now = datetime.now(UTC)
         return {
             "problems": self._system.problems(),
             "queue_messages": depth.messages,
             "dead_letters": depth.dead_letters,
-            "clock": datetime.now(UTC).isoformat(),
+            "clock": now.isoformat(),
+            "newest_message_ahead_seconds": self._system.queue.last_id / 1_000_000 - now.timestamp(),
         }
+
+    def doctor_round_trip(self) -> dict[str, bool]:
+        """Send each contract's example through the queue into the store; which arrived."""
+        return self._system.round_trip()
 
 
 def _letter(letter: DeadLetter) -> dict[str, Any]:

@@ -5,12 +5,16 @@ owner ▶ vault ▶ database ▶ directory ▶ queue ▶ store ▶ pipeline ▶ 
 
 from __future__ import annotations
 
+import secrets
+import time
+from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from raingauge.auth.directory import Directory
+from raingauge.contract import Outcome
 from raingauge.contracts import CONTRACTS
 from raingauge.control.database import Database
 from raingauge.control.people import People
@@ -20,6 +24,7 @@ from raingauge.operations import Operations, OperationsServer
 from raingauge.owner import Owner
 from raingauge.periodic import Periodic
 from raingauge.pipeline import Pipeline
+from raingauge.queue import Appended, Message, Tally
 from raingauge.queue.sqlite import SqliteQueue
 from raingauge.settings import DECODE_WORKERS, DRAIN_SECONDS, MASTER_KEY, ROLLUP_SECONDS, Settings
 from raingauge.store.store import Store
@@ -27,10 +32,18 @@ from raingauge.vault import Vault
 
 HOUSEKEEPING_SECONDS = 60.0
 RETENTION_SECONDS = 3_600.0
+ROUND_TRIP_SECONDS = 30.0
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _settle(future: Future[Appended], found: Appended | BaseException) -> None:
+    if isinstance(found, BaseException):
+        future.set_exception(found)
+    else:
+        future.set_result(found)
 
 
 class System:
@@ -94,6 +107,33 @@ class System:
         """Delete all facts of a customer; how many rows of each table."""
         tables = [table.name for contract in CONTRACTS for table in contract.tables]
         return {table: self.store.writer.erase(table, customer) for table in tables}
+
+    def round_trip(self) -> dict[str, bool]:
+        """Send each intake's example through the queue into the store and take it out again; which arrived."""
+        if self._pipeline is None:
+            self.start()
+        customer = f"doctor_{secrets.token_hex(8)}"
+        arrived = {}
+        for contract in CONTRACTS:
+            for intake in contract.intakes:
+                if intake.example:
+                    before = self._stored(contract.name)
+                    self._send(Message(intake.name, customer, intake.example, "application/json"))
+                    arrived[intake.name] = self._stored(contract.name) > before
+        self.erase_customer(customer)
+        return arrived
+
+    def _send(self, message: Message) -> None:
+        """Queue a message and wait until it is stored or given up."""
+        done: Future[Appended] = Future()
+        self.queue.append(message, lambda found: _settle(done, found))
+        message_id = done.result(ROUND_TRIP_SECONDS).message_id
+        deadline = time.monotonic() + ROUND_TRIP_SECONDS
+        while not self.queue.drained(message_id) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _stored(self, contract: str) -> int:
+        return self.queue.accounting().get(Tally(contract, Outcome.STORED), 0)
 
     def problems(self) -> list[str]:
         """Why this system cannot do its whole work right now; empty when it can."""

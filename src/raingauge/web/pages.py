@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+import msgspec
 from litestar import Litestar
 
 from raingauge.contract import Contract, Intake
@@ -91,12 +92,16 @@ def _intake_path(contract: Contract, intake: Intake) -> dict[str, Any]:
         "summary": f"Send {contract.title} data",
         "operationId": f"ingest_{intake.name.replace('.', '_')}",
         "tags": [contract.name],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}} | _example(intake)}},
         "responses": {status: {"description": text} for status, text in answers.items()},
     }
     if intake.public:
         operation["security"] = [{"token": []}, {}]
     return {method.lower(): operation for method in intake.methods}
+
+
+def _example(intake: Intake) -> dict[str, Any]:
+    return {"example": msgspec.json.decode(intake.example)} if intake.example else {}
 
 
 def docs(document: Mapping[str, Any]) -> bytes:
