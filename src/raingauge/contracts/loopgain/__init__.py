@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Contract
+from raingauge.contracts.loopgain.alerts import ALERTS
 from raingauge.contracts.loopgain.intake import AGGREGATE, FUNNEL
+from raingauge.contracts.loopgain.reads import READS
 from raingauge.contracts.loopgain.tables import FUNNEL_EVENTS, LOOP_EVENTS, RETENTION_DAYS, TRAJECTORIES
 from raingauge.contracts.loopgain.wire import FUNNEL_SCHEMA_VERSION, SCHEMA_VERSIONS
 
@@ -22,6 +24,7 @@ LOOPGAIN: Final = Contract(
     title="LoopGain",
     intakes=(AGGREGATE, FUNNEL),
     tables=(LOOP_EVENTS, FUNNEL_EVENTS),
+    handlers=READS + ALERTS,
     knobs=(TRAJECTORIES, RETENTION_DAYS),
     health=HEALTH,
 )

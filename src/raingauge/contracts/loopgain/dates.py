@@ -15,6 +15,7 @@ OLDEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 _PARTIAL_ISO: Final = re.compile(r"(\d{4})(?:-(\d\d))?")
 _MIDNIGHT_24: Final = re.compile(r"[T ]24:00(?::00(?:\.0+)?)?(?=$|Z|[+-])")
+_ZONE_NAME: Final = re.compile(r"\b(?:GMT|UTC)(?=[+-])")
 _SLASHES: Final = re.compile(
     r"(?:(\d{4})/(\d{1,2})/(\d{1,2})|(\d{1,2})/(\d{1,2})/(\d{4}))(?: (\d{1,2}):(\d\d)(?::(\d\d))?)?"
 )
@@ -63,6 +64,7 @@ def _slashes(text: str) -> datetime | None:
 
 def _named(text: str) -> datetime | None:
     """Dates with a month's name, as RFC 5322 writes them and as people do."""
+    text = _ZONE_NAME.sub("", text)
     parts = parsedate_tz(text) or parsedate_tz(f"{text} 00:00:00")
     if parts is None:
         return None

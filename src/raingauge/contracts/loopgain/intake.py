@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -58,12 +59,12 @@ def admit_library(head: Head) -> None:
     """
     if head.method != "POST":
         raise Refused(Reason.METHOD_NOT_ALLOWED)
-    refuse_browsers(head)
+    refuse_browsers(head.headers)
 
 
-def refuse_browsers(head: Head) -> None:
+def refuse_browsers(headers: Mapping[str, str]) -> None:
     """Raises Refused(BROWSER_REFUSED) for any Origin, `null` included."""
-    if head.headers.get("origin"):
+    if headers.get("origin"):
         raise Refused(Reason.BROWSER_REFUSED)
 
 
