@@ -4,6 +4,7 @@ Adding one is adding a folder and a name to the tuple.
 """
 
 from raingauge.contract import Contract
+from raingauge.contracts.flags import FLAGS
 from raingauge.contracts.loopgain import LOOPGAIN
 
-CONTRACTS: tuple[Contract, ...] = (LOOPGAIN,)
+CONTRACTS: tuple[Contract, ...] = (LOOPGAIN, FLAGS)

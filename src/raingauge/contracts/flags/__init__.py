@@ -1,0 +1,16 @@
+"""Confidence flag resolver telemetry."""
+
+from raingauge.contract import Contract
+from raingauge.contracts.flags.intake import INTAKES
+from raingauge.contracts.flags.knobs import FLAGS_KNOBS
+from raingauge.contracts.flags.rollups import FLAG_COUNT_TOTALS, FLAG_TOTALS
+from raingauge.contracts.flags.tables import FLAG_COUNTS, FLAG_DELTAS, FLAG_EXPOSURES
+
+FLAGS = Contract(
+    name="flags",
+    title="Feature flags",
+    intakes=INTAKES,
+    tables=(FLAG_DELTAS, FLAG_EXPOSURES, FLAG_COUNTS),
+    rollups=(FLAG_TOTALS, FLAG_COUNT_TOTALS),
+    knobs=FLAGS_KNOBS,
+)
