@@ -24,7 +24,7 @@ from raingauge.errors import Reason, Refused, Undecodable
 from raingauge.settings import Knob, Settings
 
 __all__ = [
-    "Answer", "Column", "Contract", "Decoded", "Dialect", "Facts", "Family", "Head", "Intake", "Knob", "Meta",
+    "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Head", "Intake", "Knob", "Meta",
     "Outcome", "Page", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
     "Settings", "Table", "Undecodable", "Window", "label_text",
 ]  # fmt: skip
@@ -369,6 +369,21 @@ The number is how many histogram buckets per factor of ten the reader wants, 1 t
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """How one client is pointed at this server: `raingauge connect <client>`.
+
+    `snippet` takes the server's address (no slash at the end) and a token, and gives text to paste; what it prints
+    is complete. `form` names its syntax for those who show it ("shell", "json", "toml", "python", "yaml").
+    """
+
+    client: str
+    title: str
+    form: str
+    snippet: Callable[[str, str], str]
+    scope: Scope = Scope.INGEST
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One wire contract: everything the spine needs, tied together.
 
@@ -386,4 +401,5 @@ class Contract:
     handlers: tuple[Any, ...] = ()
     knobs: tuple[Knob[Any], ...] = ()
     health: Mapping[str, object] = field(default_factory=dict)
+    connections: tuple[Connection, ...] = ()
     prometheus: Prometheus | None = None

@@ -163,12 +163,18 @@ class WorkerDecoder:
     so it never outlives the server.
     """
 
-    def __init__(self, settings: Settings, identity_key: bytes) -> None:
+    def __init__(self, settings: Settings, identity_key: bytes, start_seconds: float = START_SECONDS) -> None:
         self._settings = settings
         self._identity_key = identity_key
+        self._timeout_seconds = settings[DECODE_TIMEOUT_SECONDS] + start_seconds
         self._context = multiprocessing.get_context("spawn")
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process, or 0 before it was started."""
+        return (self._process.pid or 0) if self._process is not None else 0
 
     def start(self) -> None:
         """Start the process without waiting for it."""
@@ -187,7 +193,7 @@ class WorkerDecoder:
             raise RuntimeError("no worker")
         try:
             self._pipe.send(leased)
-            if not self._pipe.poll(self._settings[DECODE_TIMEOUT_SECONDS] + START_SECONDS):
+            if not self._pipe.poll(self._timeout_seconds):
                 return self._lost(leased, Reason.DECODER_TIMEOUT)
             return cast("Batch", self._pipe.recv())
         except (EOFError, OSError):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from raingauge.cli import customers, dead_letters, operate, serve, tokens
+from raingauge.cli import connect, customers, dead_letters, operate, serve, tokens
 from raingauge.errors import RaingaugeError, SettingError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(customers.app, name="customer", help="List and delete customers.")
 app.add_typer(dead_letters.app, name="dlq", help="Messages that could not be decoded.")
 app.add_typer(operate.rollup, name="rollup", help="Recompute roll-ups.")
 app.add_typer(operate.retention, name="retention", help="Delete what is past its retention.")
+app.command("connect")(connect.command)
 app.command("doctor")(operate.doctor)
 app.command("privacy")(operate.privacy)
 app.command("version")(operate.version)

@@ -31,7 +31,7 @@ TokenId = Annotated[str, typer.Argument(metavar="TOKEN_ID", help="Id of the toke
 
 
 @app.command("issue")
-def issue(  # noqa: PLR0917 - typer passes them by name
+def issue(
     name: Annotated[str | None, typer.Option(help="Name of a new customer.", callback=text)] = None,
     email: Annotated[str | None, typer.Option(help="Where to reach the customer.", callback=text)] = None,
     tier: Annotated[Tier | None, typer.Option(help="LoopGain tier of the new customer.")] = None,
