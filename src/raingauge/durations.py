@@ -9,8 +9,8 @@ from typing import Final
 LONGEST: Final = timedelta(days=36_500)
 """A century: longer ones would leave the range of datetime when added to now."""
 
-_FORM: Final = re.compile(r"(\d{1,10})([smhd])", re.ASCII)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_FORM: Final = re.compile(r"(\d{1,15})([smhd])", re.ASCII)
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def parse_duration(text: str) -> timedelta:
@@ -21,7 +21,7 @@ def parse_duration(text: str) -> timedelta:
     found = _FORM.fullmatch(text.strip())
     if not found:
         raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 90d or 1h")
-    length = timedelta(**{_UNITS[found[2]]: int(found[1])})
-    if length > LONGEST:
+    seconds = int(found[1]) * _UNIT_SECONDS[found[2]]
+    if seconds > LONGEST.total_seconds():
         raise ValueError(f"{text!r} is too long: at most {LONGEST.days}d")
-    return length
+    return timedelta(seconds=seconds)

@@ -28,11 +28,11 @@ from raingauge.control.tokens import digest, parse_scopes
 
 Clock: TypeAlias = Callable[[], datetime]
 
+log = structlog.get_logger()
+
 FLUSH_SECONDS: Final = 5.0
 RELOAD_SECONDS: Final = 60.0
 """A full reload at least this often, so that rows changed by hand with SQL are honoured too."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,13 @@ class Directory:
         """Run a step and keep the last known state when it fails; one line per outage, not per tick."""
         try:
             step()
-        except Exception as error:  # noqa: BLE001 - a thread that ends would leave revoked tokens valid for ever
+        except Exception:
             if not self._failing:
-                _log.error("control database failed", action="directory.failed", error=type(error).__name__)
+                log.exception("control database failed", action="directory.failed")
             self._failing = True
         else:
             if self._failing:
-                _log.info("control database is back", action="directory.recovered")
+                log.info("control database is back", action="directory.recovered")
             self._failing = False
 
     def _load(self) -> _Snapshot:

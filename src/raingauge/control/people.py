@@ -24,12 +24,13 @@ from raingauge.contract import Person
 from raingauge.control.database import Database
 from raingauge.control.tables import CUSTOMERS, PEOPLE
 
+log = structlog.get_logger()
+
 KNOWN_MAX: Final = 50_000
 """How many people are remembered in memory, so that seeing them again costs no transaction."""
 
 _NONCE_BYTES: Final = 12
 _KEYS_PER_QUERY: Final = 1_000
-_log = structlog.get_logger(__name__)
 
 
 class People:
@@ -84,7 +85,7 @@ class People:
                     except InvalidTag:
                         unreadable += 1
         if unreadable:
-            _log.warning("names cannot be decrypted with this master key", action="people.unreadable", count=unreadable)
+            log.warning("names cannot be decrypted with this master key", action="people.unreadable", count=unreadable)
         return found
 
     def forget(self, customer: str, key: str) -> bool:
