@@ -14,7 +14,7 @@ import zstandard
 
 from raingauge.errors import Reason, Refused
 
-DEFLATE_STEP_BYTES: Final = 16 * 1024
+DEFLATE_STEP_BYTES: Final = 4 * 1024
 ZSTD_STEP_BYTES: Final = 512
 MAX_MEMBERS: Final = 1_000
 """A body may consist of several gzip members or zstd frames; each costs a decompressor, even when it is empty."""

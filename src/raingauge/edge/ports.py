@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from raingauge.auth.credential import Credential
+from raingauge.queue import Appended, Message
 
 # As in the ASGI specification: https://asgi.readthedocs.io/en/latest/specs/main.html
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -17,6 +18,13 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Response headers as ASGI wants them, names in lower case."""
+
+
+class Inbox(Protocol):
+    """The end of the queue that messages go into; see `raingauge.queue.Queue`."""
+
+    def full(self) -> bool: ...
+    def append(self, message: Message, done: Callable[[Appended | BaseException], None], /) -> None: ...
 
 
 class Directory(Protocol):

@@ -26,10 +26,10 @@ from raingauge.edge.body import Bodies, Gone, check_declared_size
 from raingauge.edge.encoding import decompress, encoding_of
 from raingauge.edge.gate import Gate
 from raingauge.edge.lost import LostAnswers
-from raingauge.edge.ports import Directory, Receive
+from raingauge.edge.ports import Directory, Inbox, Receive
 from raingauge.errors import Reason, Refused
 from raingauge.metrics import Metrics
-from raingauge.queue import Appended, Message, Queue
+from raingauge.queue import Appended, Message
 from raingauge.settings import (
     BODIES_MAX_BYTES,
     BODY_MAX_BYTES,
@@ -65,7 +65,7 @@ class Request:
 class Receiver:
     """Takes requests until they are on disk."""
 
-    def __init__(self, gate: Gate, queue: Queue, directory: Directory, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, gate: Gate, queue: Inbox, directory: Directory, settings: Settings, metrics: Metrics) -> None:
         self._gate = gate
         self._queue = queue
         self._directory = directory

@@ -19,11 +19,10 @@ from raingauge.edge.address import Addresses
 from raingauge.edge.answers import Cors, respond, with_common
 from raingauge.edge.body import Gone
 from raingauge.edge.gate import Gate
-from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Receive, Scope, Send
+from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Inbox, Receive, Scope, Send
 from raingauge.edge.receiver import Receiver, Request, json_refusal
 from raingauge.errors import Reason, Refused
 from raingauge.metrics import Metrics
-from raingauge.queue import Queue
 from raingauge.settings import CORS_ORIGINS, TRUSTED_PROXIES, Settings
 
 PATH_PREFIX: Final = "/k/"
@@ -49,7 +48,7 @@ class Edge:
     def __init__(
         self,
         intakes: Sequence[Intake],
-        queue: Queue,
+        queue: Inbox,
         directory: Directory,
         settings: Settings,
         api: ASGIApp,
