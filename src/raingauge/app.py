@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import structlog
 
 from raingauge import __version__
-from raingauge import log as logs
 from raingauge.auth.credential import Credential
 from raingauge.contract import Scope
 from raingauge.contracts import CONTRACTS
@@ -21,7 +21,7 @@ from raingauge.edge.ports import ASGIApp, Receive, Send
 from raingauge.edge.ports import Scope as AsgiScope
 from raingauge.edge.server import Edge
 from raingauge.errors import RaingaugeError
-from raingauge.settings import HOST, PORT, PUBLIC_URL, READERS, Settings
+from raingauge.settings import READERS, Settings
 from raingauge.system import System, utc_now
 from raingauge.web import api, report
 from raingauge.web.facts import Services
@@ -33,8 +33,10 @@ log = structlog.get_logger()
 class Application:
     """Opens the system when the server starts and closes it when the server stops."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, base_url: str) -> None:
+        """`base_url` is where clients reach this server, without a slash at the end."""
         self._settings = settings
+        self._base_url = base_url
         self._app: ASGIApp | None = None
         self._system: System | None = None
         self._executor = ThreadPoolExecutor(settings[READERS] + 2, thread_name_prefix="read")
@@ -61,8 +63,8 @@ class Application:
         system = System.open(self._settings)
         try:
             system.start()
-            greet(system)
-            self._app = build(system, self._executor)
+            greet(system, self._base_url)
+            self._app = build(system, self._executor, self._base_url)
         except BaseException:
             system.close()
             raise
@@ -76,32 +78,34 @@ class Application:
         log.info("stopped", action="server.stopped")
 
 
-def build(system: System, executor: ThreadPoolExecutor) -> Edge:
+def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
     """The edge and the API over an open system."""
     services = Services(
-        system.settings, system.store.reader, system.store.writer, system.queue, system.people, executor, utc_now
+        settings=system.settings,
+        reader=system.store.reader,
+        writer=system.store.writer,
+        queue=system.queue,
+        people=system.people,
+        executor=executor,
+        query_seconds=system.metrics.query_seconds,
+        clock=utc_now,
     )
 
     def system_report(credential: Credential) -> report.SystemReport:
         return report.of(system, credential)
 
-    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, lambda: base_url(system.settings))
+    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url)
     return Edge(
         intakes=[intake for contract in CONTRACTS for intake in contract.intakes],
         queue=system.queue,
         directory=system.directory,
         settings=system.settings,
-        api=api.build(CONTRACTS, services, operating),
+        api=cast(ASGIApp, api.build(CONTRACTS, services, operating)),
         metrics=system.metrics,
     )
 
 
-def base_url(settings: Settings) -> str:
-    """Where clients reach this server, without a slash at the end."""
-    return settings[PUBLIC_URL].rstrip("/") or f"http://{settings[HOST]}:{settings[PORT]}"
-
-
-def greet(system: System) -> None:
+def greet(system: System, base_url: str) -> None:
     """On a data directory's first start: a customer `default` with a token that is shown this once."""
     now = utc_now()
     with system.database.write() as db:
@@ -110,20 +114,11 @@ def greet(system: System) -> None:
         customer = customers.create(db, "default", now=now)
         issued = tokens.issue(db, customer.customer_id, label="first start", scopes=list(Scope), now=now)
     system.directory.refresh()
-    url = base_url(system.settings)
     sys.stdout.write(
         f"\nA new data directory: {system.settings.data_dir}\n"
         f"Customer ID:  {customer.customer_id}\n"
         f"Bearer Token: {issued.text}\n"
         "The token is shown only now. It may send, read and administer.\n\n"
-        f"  curl -sS {url}/v1/stats -H 'Authorization: Bearer {issued.text}'\n\n"
+        f"  curl -sS {base_url}/v1/stats -H 'Authorization: Bearer {issued.text}'\n\n"
     )
     sys.stdout.flush()
-
-
-def serve(settings: Settings) -> None:
-    """Run the server until SIGTERM. Exits the process."""
-    from raingauge.edge.serve import run  # noqa: PLC0415
-
-    logs.configure(settings)
-    run(lambda: Application(settings), settings)

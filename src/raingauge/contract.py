@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -289,6 +289,7 @@ class Page(msgspec.Struct, Generic[RowT], frozen=True):
     meta: Meta
 
 
+@runtime_checkable
 class Facts(Protocol):
     """The stored facts of one customer, as a read sees them.
 

@@ -70,6 +70,10 @@ class _Done(NamedTuple):
 
 
 class Decoder(Protocol):
+    def start(self) -> None:
+        """Get ready without waiting for it."""
+        ...
+
     def decode(self, leased: Sequence[Leased]) -> Batch:
         """Never raises for bad messages: those come back in `failed`."""
         ...
@@ -89,6 +93,9 @@ class InlineDecoder:
         self._identity_key = identity_key
         self._intakes: Mapping[str, Intake] = {intake.name: intake for c in CONTRACTS for intake in c.intakes}
         self._tables: Mapping[str, Table] = {table.name: table for c in CONTRACTS for table in c.tables}
+
+    def start(self) -> None:
+        """Nothing to start."""
 
     def decode(self, leased: Sequence[Leased]) -> Batch:
         batch = Batch()

@@ -67,7 +67,7 @@ COMMIT_MESSAGES = Series(
     "raingauge_commit_messages", "histogram", "Messages that shared one durable commit.", (), COUNTS
 )
 DECODE_SECONDS = Series(
-    "raingauge_decode_seconds", "histogram", "Time to decode one batch of messages.", ("contract",), MILLISECONDS
+    "raingauge_decode_seconds", "histogram", "Time to decode one batch of messages.", (), MILLISECONDS
 )
 INSERT_SECONDS = Series("raingauge_insert_seconds", "histogram", "Time of one insert into the store.", (), SECONDS)
 QUERY_SECONDS = Series("raingauge_query_seconds", "histogram", "Time of one read from the store.", (), SECONDS)

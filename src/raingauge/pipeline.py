@@ -70,12 +70,15 @@ class Pipeline:
         self._clock = clock
         self._wall_clock = wall_clock
         self._stopping = threading.Event()
+        self._decoders = decoders
         self._threads = [
             threading.Thread(target=self._run, args=(decoder,), name=f"pipeline-{number}", daemon=True)
             for number, decoder in enumerate(decoders)
         ]
 
     def start(self) -> None:
+        for decoder in self._decoders:
+            decoder.start()
         for thread in self._threads:
             thread.start()
 

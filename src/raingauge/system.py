@@ -61,7 +61,7 @@ class System:
         self.people = People(self.database, self.vault.subkey("people"))
         self.directory = Directory(self.database)
         stack.callback(self.directory.close)
-        self.queue = SqliteQueue.open(data_dir, self.vault, settings, observe=self.metrics.observe)
+        self.queue = SqliteQueue.open(data_dir, self.vault, settings, observe=self._observe)
         stack.callback(self.queue.close)
         self.metrics.watch(self.queue)
         self.store = Store.open(settings, data_dir, CONTRACTS)
@@ -75,6 +75,10 @@ class System:
             system = cls(settings, stack)
             system._stack = stack.pop_all()
             return system
+
+    def _observe(self, name: str, value: float) -> None:
+        commits = {"commit_seconds": self.metrics.commit_seconds, "commit_messages": self.metrics.commit_messages}
+        commits[name].observe(value)
 
     def start(self) -> None:
         """Begin to store what is queued, to keep house, and to answer operations."""
@@ -142,7 +146,7 @@ class System:
             found.append("the queue is full")
         if self._pipeline is not None and not self._pipeline.alive():
             found.append("nothing is taken from the queue")
-        if not self.store.reader.healthy():
+        if not self.store.healthy():
             found.append("the store does not answer")
         return found
 

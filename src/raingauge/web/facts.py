@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from prometheus_client import Histogram
+
 from raingauge.auth.credential import Credential
 from raingauge.contract import Meta, Page, Window
 from raingauge.control.people import People
 from raingauge.errors import Reason, Refused
 from raingauge.queue import Queue
 from raingauge.settings import Settings
-from raingauge.store.reader import Reader
+from raingauge.store.reader import Reader, Rows
 from raingauge.store.writer import Writer
 
 RowT = TypeVar("RowT")
@@ -35,6 +37,7 @@ class Services:
     queue: Queue
     people: People
     executor: Executor
+    query_seconds: Histogram
     clock: Callable[[], datetime]
 
     def fresh_as_of(self) -> datetime:
@@ -95,9 +98,14 @@ class CustomerFacts:
                 )
             await asyncio.sleep(0.02)
 
-    async def _query(self, sql: str, row: type[RowT], parameters: dict[str, object]) -> tuple[list[RowT], int]:
+    async def _query(self, sql: str, row: type[RowT], parameters: dict[str, object]) -> Rows[RowT]:
         reader = self._services.reader
-        return await self._in_thread(lambda: reader.rows(sql, {**parameters, "customer": self.customer}, row))
+
+        def read() -> Rows[RowT]:
+            with self._services.query_seconds.time():
+                return reader.rows(sql, {**parameters, "customer": self.customer}, row)
+
+        return await self._in_thread(read)
 
     async def _in_thread(self, work: Callable[[], RowT]) -> RowT:
         return await asyncio.get_running_loop().run_in_executor(self._services.executor, work)

@@ -31,7 +31,7 @@ class Operating:
     metrics: Metrics
     problems: Callable[[], list[str]]
     report: Callable[[Credential], SystemReport]
-    base_url: Callable[[], str]
+    base_url: str
 
 
 def health_body(contracts: Sequence[Contract]) -> bytes:
@@ -55,7 +55,7 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
         wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
         if not wants_page:
             return Response(health, status_code=200, media_type=MediaType.JSON)
-        body = pages.front(operating.contracts, operating.base_url(), operating.problems())
+        body = pages.front(operating.contracts, operating.base_url, operating.problems())
         return Response(body, status_code=200, media_type=MediaType.HTML, headers=pages.HEADERS)
 
     @get("/-/ready", summary="Readiness", tags=["operation"], raises=[])

@@ -88,7 +88,7 @@ def _intake_path(contract: Contract, intake: Intake) -> dict[str, Any]:
         "413": "Larger than allowed, as sent or after decompression.", "429": "A rate limit or cap is reached.",
         "503": "The queue is full; retry after the time in Retry-After.",
     }  # fmt: skip
-    operation = {
+    operation: dict[str, Any] = {
         "summary": f"Send {contract.title} data",
         "operationId": f"ingest_{intake.name.replace('.', '_')}",
         "tags": [contract.name],
