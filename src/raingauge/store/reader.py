@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import DatabaseError, Error
 
 from raingauge.errors import QueryError, Reason
+from raingauge.rollup.windows import Windows
 from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
 from raingauge.store.client import Client, ClientSettings
 
@@ -64,8 +64,8 @@ class Rows(NamedTuple, Generic[RowT]):
 class Reader:
     """Safe to call from any thread; as many reads run at once as there are clients, the others wait."""
 
-    def __init__(self, clients: Sequence[Client]) -> None:
-        self._clients = clients
+    def __init__(self, clients: Sequence[Client], windows: Windows) -> None:
+        self._windows = windows
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         for client in clients:
             self._idle.put(client)
@@ -92,10 +92,9 @@ class Reader:
             raise QueryError(f"unexpected result: {problem}") from problem
         return Rows(result.data, result.statistics.rows_read)
 
-    def close(self) -> None:
-        for client in self._clients:
-            with suppress(Error):
-                client.close()
+    def rolled(self, table: str) -> str:
+        """A subquery of a rollup and whatever is newer, see `contract.Facts.rolled`; use it in a read at once."""
+        return self._windows.rolled(table)
 
 
 def _bound(value: object) -> object:

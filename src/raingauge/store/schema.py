@@ -59,11 +59,11 @@ _DURABLE: Final = "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 _BOOKKEEPING: Final = {
     "schema_versions": ("version UInt32, applied_at DateTime('UTC')", "ReplacingMergeTree", "version"),
     "rollup_days": (
-        "rollup String, day Date, generation UInt64, computed_at DateTime('UTC')",
+        "target String, day Date, generation UInt64",
         "ReplacingMergeTree(generation)",
-        "(rollup, day)",
+        "(target, day)",
     ),
-    "rollup_progress": ("rollup String, covered UInt64", "ReplacingMergeTree(covered)", "rollup"),
+    "rollup_progress": ("target String, covered UInt64", "ReplacingMergeTree(covered)", "target"),
     "retention_horizons": ("source String, deleted_before Date", "ReplacingMergeTree(deleted_before)", "source"),
 }
 """Tables about the tables: columns, engine, sorting key."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from raingauge.contract import Contract
+from raingauge.rollup.runner import RollupRunner, load_coverage
+from raingauge.rollup.windows import Windows
 from raingauge.settings import READERS, Settings
-from raingauge.store import reader as reading
-from raingauge.store import schema
-from raingauge.store import writer as writing
+from raingauge.store import reader, schema, writer
 from raingauge.store.client import Client, connect, is_shared
 from raingauge.store.reader import Reader
+from raingauge.store.retention import Retention
 from raingauge.store.writer import Writer
+
+Clock: TypeAlias = Callable[[], datetime]
 
 
 class TableSize(NamedTuple):
@@ -28,45 +31,57 @@ class TableSize(NamedTuple):
 class Store:
     """The opened facts. One per process: chDB holds one data path at a time."""
 
-    def __init__(self, client: Client, writer: Writer, reader: Reader) -> None:
-        self._client = client
-        self.writer = writer
-        self.reader = reader
+    def __init__(
+        self, settings: Settings, contracts: Iterable[Contract], clients: Sequence[Client], clock: Clock
+    ) -> None:
+        """`clients` are for writing, upkeep and reads, in this order."""
+        contracts = tuple(contracts)
+        writing, self._upkeep, *reading = clients
+        self._clients = clients
+        windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
+        self.writer = Writer(writing, contracts, clock)
+        self.reader = Reader(reading, windows)
+        self.rollups = RollupRunner(self._upkeep, self.writer, windows, clock)
+        self.retention = Retention(self._upkeep, self.writer, contracts, settings, clock)
 
     @classmethod
     def open(
-        cls,
-        settings: Settings,
-        data_dir: Path,
-        contracts: Iterable[Contract],
-        clock: Callable[[], float] = time.time,
+        cls, settings: Settings, data_dir: Path, contracts: Iterable[Contract], clock: Clock = lambda: datetime.now(UTC)
     ) -> Store:
         """Open or create the facts under `data_dir`, or on the server of `store_url`, and migrate them.
 
-        `clock` gives seconds since 1970. Raises DataDirectoryError when they cannot be used.
+        `clock` gives the time as an aware datetime. Raises DataDirectoryError when they cannot be used.
         """
         contracts = tuple(contracts)
-        client = connect(settings, data_dir, writing.SETTINGS)
-        clients = [client]
+        read_bounds = reader.client_settings(settings, shared=is_shared(settings))
+        bounds = [writer.SETTINGS, writer.SETTINGS, *(read_bounds for _ in range(settings[READERS]))]
+        clients: list[Client] = []
         try:
-            schema.migrate(client, contracts)
-            bounds = reading.client_settings(settings, shared=is_shared(settings))
-            clients += [connect(settings, data_dir, bounds) for _ in range(settings[READERS])]
-            return cls(client, Writer(client, contracts, clock), Reader(clients[1:]))
+            clients.append(connect(settings, data_dir, bounds[0]))
+            schema.migrate(clients[0], contracts)
+            clients.extend(connect(settings, data_dir, client_settings) for client_settings in bounds[1:])
+            return cls(settings, contracts, clients, clock)
         except BaseException:
-            for opened in clients:
-                opened.close()
+            _close(clients)
             raise
 
     def system(self) -> list[TableSize]:
         """Rows and bytes of every table."""
-        answer = self._client.query(
+        answer = self._upkeep.query(
             "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts"
             " WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table"
         )
         return [TableSize(*row) for row in answer.result_rows]
 
+    def healthy(self) -> bool:
+        """Whether the store answers at all."""
+        return self._upkeep.ping()
+
     def close(self) -> None:
         """Wait for running statements and let go of the data path."""
-        self.reader.close()
-        self._client.close()
+        _close(self._clients)
+
+
+def _close(clients: Iterable[Client]) -> None:
+    for client in clients:
+        client.close()

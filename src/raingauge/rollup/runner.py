@@ -1,0 +1,128 @@
+"""Keeps the daily sums up to date: finds days with newer facts, computes each anew, replaces it as a whole.
+
+A day is computed from all its facts, unless retention has deleted some of them: then its old sums are kept and only
+newer facts are added. Either way the result is a new generation of the day, which counts from the moment its marker is
+written; a crash before that leaves rows that nobody reads and the next run removes.
+"""
+
+# ruff: noqa: S608 - SQL is built from declared names; values are bound
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from raingauge.contract import Rollup
+from raingauge.rollup.windows import WHERE, Coverage, Windows
+from raingauge.store import schema
+from raingauge.store.client import Client
+from raingauge.store.writer import Writer
+
+KEEP_SUPERSEDED: Final = timedelta(minutes=5)
+"""How long replaced sums stay for reads that had already begun; longer than any read may take."""
+
+_ALLOWED_SKEW: Final = timedelta(days=1)
+_AFTER_ALL_DAYS: Final = date(2149, 6, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class DaysDone:
+    """What one run did for one rollup."""
+
+    rollup: str
+    days: tuple[date, ...]
+
+
+class RollupRunner:
+    """One run at a time; `clock` gives the time as an aware datetime."""
+
+    def __init__(self, client: Client, writer: Writer, windows: Windows, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._writer = writer
+        self._windows = windows
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def run(self, since: date | None = None) -> list[DaysDone]:
+        """Compute every day that has newer facts, and with `since` every stored day from then on."""
+        with self._lock:
+            return [DaysDone(rollup.table, self._run(rollup, since)) for rollup in self._windows.rollups.values()]
+
+    def _run(self, rollup: Rollup, since: date | None) -> tuple[date, ...]:
+        self._remove_superseded(rollup)
+        covered = self._writer.barrier()
+        days = self._days(rollup, self._windows.coverage(rollup.table).covered, covered, since)
+        for day in days:
+            # Facts must not be deleted while they are being summed up, or their sums would outlive them.
+            with self._writer.upkeep:
+                self._compute(rollup, day)
+        self._client.command(
+            "INSERT INTO rollup_progress SELECT {target:String}, {covered:UInt64}",
+            parameters={"target": rollup.table, "covered": covered},
+        )
+        self._windows.run_done(rollup.table, covered)
+        return days
+
+    def _days(self, rollup: Rollup, after: int, up_to: int, since: date | None) -> tuple[date, ...]:
+        answer = self._client.query(
+            f"SELECT DISTINCT day FROM {schema.name(rollup.source)}"
+            " WHERE (batch > {after:UInt64} AND batch <= {up_to:UInt64}) OR day >= {since:Date} ORDER BY day",
+            parameters={"after": after, "up_to": up_to, "since": since or _AFTER_ALL_DAYS},
+        )
+        return tuple(day for (day,) in answer.result_rows)
+
+    def _compute(self, rollup: Rollup, day: date) -> None:
+        generation = self._writer.barrier()
+        earlier = self._windows.coverage(rollup.table).generations.get(day, 0)
+        complete = self._is_complete(rollup, day)
+        columns = schema.names(("customer", "day", *(column.name for column in rollup.columns)))
+        newer = "day = {day:Date} AND batch > {after:UInt64} AND batch <= {generation:UInt64}"
+        sums = rollup.select.replace(WHERE, newer)
+        if not complete:
+            kept = "day = {day:Date} AND generation = {after:UInt64}"
+            sums = f"SELECT {columns} FROM {schema.name(rollup.table)} WHERE {kept} UNION ALL {sums}"
+        parameters = {"day": day, "after": 0 if complete else earlier, "generation": generation}
+        self._client.command(
+            f"INSERT INTO {schema.name(rollup.table)} ({columns}, generation)"
+            f" SELECT *, {{generation:UInt64}} FROM ({sums})",
+            parameters=parameters,
+        )
+        self._client.command(
+            "INSERT INTO rollup_days SELECT {target:String}, {day:Date}, {generation:UInt64}",
+            parameters={**parameters, "target": rollup.table},
+        )
+        self._windows.day_done(rollup.table, day, generation)
+
+    def _is_complete(self, rollup: Rollup, day: date) -> bool:
+        """Whether every fact of the day is still stored, as far as events arrive on their day or later."""
+        deleted_before = self._client.query(
+            "SELECT max(deleted_before) FROM retention_horizons WHERE source = {source:String}",
+            parameters={"source": rollup.source},
+        ).result_rows[0][0]
+        today = self._clock().astimezone(UTC).date()
+        return bool(deleted_before + _ALLOWED_SKEW < day <= today + _ALLOWED_SKEW)
+
+    def _remove_superseded(self, rollup: Rollup) -> None:
+        current = self._windows.coverage(rollup.table).generations
+        newest = max(current.values(), default=0)
+        age = self._clock().timestamp() - newest / 1_000_000
+        if age < KEEP_SUPERSEDED.total_seconds():
+            return
+        table = schema.name(rollup.table)
+        condition = "generation NOT IN {current:Array(UInt64)}"
+        parameters = {"current": list(current.values())}
+        if self._client.query(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters=parameters).result_rows:
+            self._client.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters=parameters)
+
+
+def load_coverage(client: Client) -> dict[str, Coverage]:
+    """What the markers in the store say, per rollup."""
+    answer = client.query("SELECT target, max(covered) FROM rollup_progress GROUP BY target")
+    covered: dict[str, int] = {table: number for table, number in answer.result_rows}  # noqa: C416 - gives the types
+    generations: dict[str, dict[date, int]] = {}
+    answer = client.query("SELECT target, day, max(generation) FROM rollup_days GROUP BY target, day")
+    for table, day, generation in answer.result_rows:
+        generations.setdefault(table, {})[day] = generation
+    return {table: Coverage(covered.get(table, 0), generations.get(table, {})) for table in {*covered, *generations}}
