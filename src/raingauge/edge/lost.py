@@ -1,7 +1,9 @@
 """Senders that went away before their answer, and come back with the same body.
 
 A sender that gives up after two seconds and retries without an identity would be counted twice. So the body of a
-request whose client disconnected is remembered for a while, in memory: after a restart the retry counts again.
+request whose client disconnected is remembered for a while, in memory: after a restart the retry counts again. The same
+body that arrives while the first is still being committed waits for what becomes of it, because the news that the first
+client left may well come later than the retry itself.
 """
 
 from __future__ import annotations
@@ -9,54 +11,58 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from hashlib import sha256
-from typing import Final, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
 
 from raingauge.edge.ports import Receive
 
 MAX_ANSWERS: Final = 10_000
 
-Commit: TypeAlias = "asyncio.Future[bool]"
-"""Done when the message is on disk; carries the error when it could not be."""
+Key: TypeAlias = tuple[str, bytes]
+"""Who sent it, and the digest of the body."""
 
 
 class LostAnswers:
-    """What was committed, or is being committed, for clients that did not wait."""
+    """What was committed, or is being committed, for senders that may not hear of it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._commits: OrderedDict[tuple[str, bytes], tuple[float, Commit]] = OrderedDict()
+        # The future is True when the message is on disk and its client has left.
+        self._unheard: OrderedDict[Key, tuple[float, asyncio.Future[bool]]] = OrderedDict()
 
-    async def answered(self, sender: str, body: bytes) -> bool:
-        """Whether this sender's same body is on disk, although its client never heard of it."""
-        if not self._commits:
+    async def unheard(self, key: Key) -> bool:
+        """Whether this message is on disk already, although its client never heard of it."""
+        expires_at, unheard = self._unheard.get(key, (0.0, None))
+        if unheard is None or (unheard.done() and expires_at < self._clock()):
             return False
-        expires_at, commit = self._commits.get((sender, sha256(body).digest()), (0.0, None))
-        if commit is None or expires_at < self._clock():
-            return False
-        await asyncio.wait([commit])
-        return not commit.cancelled() and commit.exception() is None
+        return await asyncio.shield(unheard)
 
-    async def watched(self, commit: Commit, receive: Receive, sender: str, body: bytes, seconds: float) -> bool:
-        """Wait for a commit; remember the body if the client disconnects meanwhile."""
-
-        def note(watch: asyncio.Task[object]) -> None:
-            if not watch.cancelled() and watch.exception() is None:
-                self._remember(sender, body, commit, seconds)
-
+    async def watched(
+        self, commit: Coroutine[Any, Any, bool], receive: Receive, key: Key, remember_seconds: float
+    ) -> bool:
+        """The result of a commit; the message is remembered if its client disconnects meanwhile."""
+        unheard = asyncio.get_running_loop().create_future()
+        self._remember(key, unheard, remember_seconds)
         watch = asyncio.create_task(_disconnected(receive))
-        watch.add_done_callback(note)
+        committed = False
         try:
-            return await commit
+            new = await commit
+            committed = True
         finally:
+            unheard.set_result(committed and watch.done())
             watch.cancel()
+            if unheard.result():
+                self._remember(key, unheard, remember_seconds)
+            elif self._unheard.get(key, (0.0, None))[1] is unheard:
+                del self._unheard[key]
+        return new
 
-    def _remember(self, sender: str, body: bytes, commit: Commit, seconds: float) -> None:
+    def _remember(self, key: Key, unheard: asyncio.Future[bool], seconds: float) -> None:
         now = self._clock()
-        self._commits[sender, sha256(body).digest()] = (now + seconds, commit)
-        while len(self._commits) > MAX_ANSWERS or next(iter(self._commits.values()))[0] < now:
-            self._commits.popitem(last=False)
+        self._unheard[key] = (now + seconds, unheard)
+        self._unheard.move_to_end(key)
+        while len(self._unheard) > MAX_ANSWERS or next(iter(self._unheard.values()))[0] < now:
+            self._unheard.popitem(last=False)
 
 
 async def _disconnected(receive: Receive) -> None:

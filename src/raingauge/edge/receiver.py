@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -171,10 +172,10 @@ class Receiver:
         if not seconds:
             return await self._commit(message)
         sender = f"{message.intake} {request.credential.token_id if request.credential else message.customer}"
-        if await self._lost.answered(sender, message.body):
+        key = (sender, sha256(message.body).digest())
+        if await self._lost.unheard(key):
             return False
-        commit = asyncio.ensure_future(self._commit(message))
-        return await self._lost.watched(commit, request.receive, sender, message.body, seconds)
+        return await self._lost.watched(self._commit(message), request.receive, key, seconds)
 
     async def _commit(self, message: Message) -> bool:
         loop = asyncio.get_running_loop()

@@ -33,12 +33,13 @@ STEADY_SECONDS: Final = 60.0
 BACKLOG: Final = 2048
 
 
-def run(app_factory: Callable[[str], ASGIApp], host: str, port: int) -> int:
+def run(app_factory: Callable[[str], ASGIApp], host: str, port: int, *, stop_seconds: float = STOP_SECONDS) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Must run in the main thread, before other threads are started.
 
     `app_factory` is called in the server process with the address that clients on this machine can use
     (`http://127.0.0.1:4318`); it builds the application, which then gets ASGI lifespan events. A RaingaugeError from
-    it ends with its message and exit code START_FAILED. Port 0 takes a free port, which stays the same after a crash.
+    it ends with its message and exit code START_FAILED. A server that has not stopped after
+    `stop_seconds` is killed, which costs nothing that was acknowledged. Port 0 takes a free port, which stays the same after a crash.
     Raises SettingError when host and port cannot be used.
     """
     listener = _listen(host, port)
@@ -51,7 +52,7 @@ def run(app_factory: Callable[[str], ASGIApp], host: str, port: int) -> int:
     while True:
         started = time.monotonic()
         pid = _fork(app_factory, listener, url_of(listener))
-        code = _watch(pid, wake_read, listener)
+        code = _watch(pid, wake_read, listener, stop_seconds)
         if code in (None, 0, START_FAILED):
             return code or 0
         crashes = 0 if time.monotonic() - started > STEADY_SECONDS else crashes
@@ -79,14 +80,14 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
 
 
-def _watch(pid: int, wake_read: int, listener: socket.socket) -> int | None:
+def _watch(pid: int, wake_read: int, listener: socket.socket, stop_seconds: float) -> int | None:
     """Wait for the end of the child: its exit code (negative for a signal), None when it was asked to stop."""
     stop_at: float | None = None
     while True:
         timeout_seconds = None if stop_at is None else max(0.0, stop_at - time.monotonic())
         asked = _asked_to_stop(wake_read, timeout_seconds)
         if asked and stop_at is None:
-            stop_at = time.monotonic() + STOP_SECONDS
+            stop_at = time.monotonic() + stop_seconds
             # From here on a connection must be refused, not wait for a server that is not coming back.
             listener.close()
             os.kill(pid, signal.SIGTERM)
@@ -94,7 +95,7 @@ def _watch(pid: int, wake_read: int, listener: socket.socket) -> int | None:
         if ended:
             return None if stop_at is not None else os.waitstatus_to_exitcode(status)
         if stop_at is not None and time.monotonic() >= stop_at:
-            _tell(f"the server did not stop within {STOP_SECONDS:g} s and was killed; what it acknowledged is on disk")
+            _tell(f"the server did not stop within {stop_seconds:g} s and was killed; what it acknowledged is on disk")
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return None
