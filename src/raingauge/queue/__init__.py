@@ -124,6 +124,18 @@ class Queue(Protocol):
         """
         ...
 
+    def release(self, message_ids: Sequence[int]) -> None:
+        """Give leases back after a failure that was not the messages' own: no try counts, due again in a second.
+
+        Ids that are not leased are ignored.
+        """
+        ...
+
+    @property
+    def last_id(self) -> int:
+        """The newest id ever given."""
+        ...
+
     def depth(self) -> Depth: ...
 
     def accounting(self) -> dict[Tally, int]:

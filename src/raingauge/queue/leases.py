@@ -154,6 +154,14 @@ class Leases:
             heapq.heappush(self._later, (self._monotonic() + seconds, message_id))
             self._release((message_id,))
 
+    def give_back(self, message_ids: Iterable[int], seconds: float) -> None:
+        """Those that are still held wait again, but not before so many seconds are over."""
+        with self._changed:
+            returned = [message_id for message_id in message_ids if message_id in self._held]
+            for message_id in returned:
+                heapq.heappush(self._later, (self._monotonic() + seconds, message_id))
+            self._release(returned)
+
     def close(self) -> None:
         """A stop in good order leaves no suspects behind."""
         with self._changed:

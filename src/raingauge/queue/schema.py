@@ -115,16 +115,17 @@ def prepare(path: Path, *, has_keys: bool) -> None:
     `has_keys` says that data keys exist: then an empty file is one that lost its content, not a first start.
     Raises DataDirectoryError for a file that is damaged, too new or something else. Nothing is ever deleted.
     """
-    if has_keys and path.exists() and path.stat().st_size == 0:
-        raise _damaged(path, "it is empty, but keys of messages exist")
-    # The log and its index take their permissions from the database file.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     try:
-        with closing(connect(path)) as db:
+        if has_keys and path.exists() and path.stat().st_size == 0:
+            raise _damaged(path, "it is empty, but keys of messages exist")
+        # The log and its index take their permissions from the database file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Not `connect`: that would already write into a file that is not ours.
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
             _check_or_create(db, path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise DataDirectoryError(f"{path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise DataDirectoryError(f"{path} cannot be opened: {error}") from error
         raise _damaged(path, str(error)) from error
 
 
@@ -151,7 +152,7 @@ def _check_or_create(db: sqlite3.Connection, path: Path) -> None:
 
 def _damaged(path: Path, finding: str) -> DataDirectoryError:
     return DataDirectoryError(
-        f"{path} is damaged ({finding}). Nothing was changed. Restore it from a backup, or save what is readable with "
+        f"{path} is damaged ({finding}). Nothing was deleted. Restore it from a backup, or save what is readable with "
         f"`sqlite3 {path} .recover`, or move {path}, {path.name}-wal and {path.name}-shm away to start with an empty "
         "queue: messages that wait in it are then lost, stored facts are not."
     )

@@ -242,6 +242,13 @@ class SqliteQueue:
     def retry(self, message_id: int, reason: Reason, detail: str) -> Future[bool]:
         return self._fail(message_id, reason, detail, self._settings[QUEUE_TRIES])
 
+    def release(self, message_ids: Sequence[int]) -> None:
+        self._leases.give_back(message_ids, BACK_OFF_SECONDS[0])
+
+    @property
+    def last_id(self) -> int:
+        return self._last_id
+
     def _opened(self, row: Row) -> Leased | None:
         try:
             message = unseal(self._keys.get(row.key_name), row.id, row.envelope)

@@ -103,10 +103,22 @@ def append() -> Append:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path / "data")
-    yield bench
-    bench.close()
+def make_bench(tmp_path: Path) -> Iterator[Callable[[], Bench]]:
+    """Gives benches that share nothing."""
+    made: list[Bench] = []
+
+    def make() -> Bench:
+        made.append(Bench(tmp_path / str(len(made)) / "data"))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[[], Bench]) -> Bench:
+    return make_bench()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_acknowledging_what_is_not_leased_changes_nothing(queue, append, wrong):
     sent = append(queue).message_id
     queue.lease(1, MIB)
     chosen = [sent, sent] if wrong == "twice" else [sent, sent + 1]
-    with pytest.raises(ValueError, match="acknowledged twice|not leased"):
+    with pytest.raises(ValueError, match=r"acknowledged twice|not leased"):
         queue.acknowledge(chosen, {STORED: 1}).result(20)
     assert ({}, 1) == (queue.accounting(), queue.depth().messages)
     queue.acknowledge([sent], {STORED: 1}).result(20)
