@@ -48,7 +48,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def data_dir(_engine: Path) -> Path:
     """An empty data directory for the facts; the only one this process can open."""
     with closing(client.connect(Settings(), _engine, {})) as emptier:
-        tables = emptier.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
+        tables = emptier.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
         for (table,) in tables:
             emptier.command(f"DROP TABLE {schema.name(table)} SYNC")
     return _engine

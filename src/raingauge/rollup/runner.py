@@ -17,7 +17,7 @@ from typing import Final
 from raingauge.contract import Rollup
 from raingauge.rollup.windows import WHERE, Coverage, Windows
 from raingauge.store import schema
-from raingauge.store.client import Client
+from raingauge.store.client import Session
 from raingauge.store.writer import Writer
 
 KEEP_SUPERSEDED: Final = timedelta(minutes=5)
@@ -38,8 +38,8 @@ class DaysDone:
 class RollupRunner:
     """One run at a time; `clock` gives the time as an aware datetime."""
 
-    def __init__(self, client: Client, writer: Writer, windows: Windows, clock: Callable[[], datetime]) -> None:
-        self._client = client
+    def __init__(self, session: Session, writer: Writer, windows: Windows, clock: Callable[[], datetime]) -> None:
+        self._session = session
         self._writer = writer
         self._windows = windows
         self._clock = clock
@@ -58,20 +58,20 @@ class RollupRunner:
             # Facts must not be deleted while they are being summed up, or their sums would outlive them.
             with self._writer.upkeep:
                 self._compute(rollup, day)
-        self._client.command(
+        self._session.command(
             "INSERT INTO rollup_progress SELECT {target:String}, {covered:UInt64}",
-            parameters={"target": rollup.table, "covered": covered},
+            {"target": rollup.table, "covered": covered},
         )
         self._windows.run_done(rollup.table, covered)
         return days
 
     def _days(self, rollup: Rollup, after: int, up_to: int, since: date | None) -> tuple[date, ...]:
-        answer = self._client.query(
+        answer = self._session.rows(
             f"SELECT DISTINCT day FROM {schema.name(rollup.source)}"
             " WHERE (batch > {after:UInt64} AND batch <= {up_to:UInt64}) OR day >= {since:Date} ORDER BY day",
-            parameters={"after": after, "up_to": up_to, "since": since or _AFTER_ALL_DAYS},
+            {"after": after, "up_to": up_to, "since": since or _AFTER_ALL_DAYS},
         )
-        return tuple(day for (day,) in answer.result_rows)
+        return tuple(day for (day,) in answer)
 
     def _compute(self, rollup: Rollup, day: date) -> None:
         generation = self._writer.barrier()
@@ -84,23 +84,23 @@ class RollupRunner:
             kept = "day = {day:Date} AND generation = {after:UInt64}"
             sums = f"SELECT {columns} FROM {schema.name(rollup.table)} WHERE {kept} UNION ALL {sums}"
         parameters = {"day": day, "after": 0 if complete else earlier, "generation": generation}
-        self._client.command(
+        self._session.command(
             f"INSERT INTO {schema.name(rollup.table)} ({columns}, generation)"
             f" SELECT *, {{generation:UInt64}} FROM ({sums})",
-            parameters=parameters,
+            parameters,
         )
-        self._client.command(
+        self._session.command(
             "INSERT INTO rollup_days SELECT {target:String}, {day:Date}, {generation:UInt64}",
-            parameters={**parameters, "target": rollup.table},
+            {**parameters, "target": rollup.table},
         )
         self._windows.day_done(rollup.table, day, generation)
 
     def _is_complete(self, rollup: Rollup, day: date) -> bool:
         """Whether every fact of the day is still stored, as far as events arrive on their day or later."""
-        deleted_before = self._client.query(
+        deleted_before = self._session.rows(
             "SELECT max(deleted_before) FROM retention_horizons WHERE source = {source:String}",
-            parameters={"source": rollup.source},
-        ).result_rows[0][0]
+            {"source": rollup.source},
+        )[0][0]
         today = self._clock().astimezone(UTC).date()
         return bool(deleted_before + _ALLOWED_SKEW < day <= today + _ALLOWED_SKEW)
 
@@ -113,16 +113,16 @@ class RollupRunner:
         table = schema.name(rollup.table)
         condition = "generation NOT IN {current:Array(UInt64)}"
         parameters = {"current": list(current.values())}
-        if self._client.query(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters=parameters).result_rows:
-            self._client.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters=parameters)
+        if self._session.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
+            self._session.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters)
 
 
-def load_coverage(client: Client) -> dict[str, Coverage]:
+def load_coverage(session: Session) -> dict[str, Coverage]:
     """What the markers in the store say, per rollup."""
-    answer = client.query("SELECT target, max(covered) FROM rollup_progress GROUP BY target")
-    covered: dict[str, int] = {table: number for table, number in answer.result_rows}  # noqa: C416 - gives the types
+    answer = session.rows("SELECT target, max(covered) FROM rollup_progress GROUP BY target")
+    covered: dict[str, int] = {table: number for table, number in answer}  # noqa: C416 - gives the types
     generations: dict[str, dict[date, int]] = {}
-    answer = client.query("SELECT target, day, max(generation) FROM rollup_days GROUP BY target, day")
-    for table, day, generation in answer.result_rows:
+    answer = session.rows("SELECT target, day, max(generation) FROM rollup_days GROUP BY target, day")
+    for table, day, generation in answer:
         generations.setdefault(table, {})[day] = generation
     return {table: Coverage(covered.get(table, 0), generations.get(table, {})) for table in {*covered, *generations}}

@@ -6,18 +6,23 @@ memory, caches of several GiB) are for a server that owns its machine, so the op
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import clickhouse_connect
-from clickhouse_connect.driver.client import Client as Client  # noqa: PLC0414 - the one name other files use
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 
 from raingauge.errors import DataDirectoryError
 from raingauge.settings import MIB, STORE_MEMORY_BYTES, STORE_URL, Settings
 
 ClientSettings: TypeAlias = dict[str, str | int | float]
+Parameters: TypeAlias = Mapping[str, object]
 
 _CACHE_BYTES: Final = 32 * MIB
 _SMALL_MACHINE: Final = {
@@ -40,19 +45,74 @@ def is_shared(settings: Settings) -> bool:
     return urlsplit(settings[STORE_URL]).scheme in {"http", "https"}
 
 
-def connect(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Client:
-    """A new client. `client_settings` are ClickHouse settings that hold for all its statements.
+class Session:
+    """A client that is replaced after every error. Safe to use from any thread, one statement at a time.
+
+    chDB keeps what a failed statement had already written to its answer and puts it in front of the next one's, so
+    a client that has seen an error must not be asked again: the answer could hold rows of somebody else's read.
+    """
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._client: Client | None = connect()
+
+    def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        """Run a statement that has no result."""
+        with self._healthy() as client:
+            client.command(sql, parameters=dict(parameters or {}))
+
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """Run a SELECT of a few rows."""
+        with self._healthy() as client:
+            return [tuple(row) for row in client.query(sql, parameters=dict(parameters or {})).result_rows]
+
+    def text(self, sql: str, parameters: Parameters, output_format: str) -> bytes:
+        """Run a SELECT, giving the result in a text format of ClickHouse."""
+        with self._healthy() as client:
+            return client.raw_query(sql, parameters=dict(parameters), fmt=output_format)
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Add rows to the columns of the same names."""
+        with self._healthy() as client:
+            client.insert_arrow(table, rows)
+
+    def close(self) -> None:
+        """Wait for a running statement, then let go. Does nothing the second time."""
+        with self._lock:
+            self._drop()
+
+    @contextmanager
+    def _healthy(self) -> Iterator[Client]:
+        with self._lock:
+            self._client = self._client or self._connect()
+            try:
+                yield self._client
+            except BaseException:
+                self._drop()
+                raise
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def connect(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Session:
+    """A new session. `client_settings` are ClickHouse settings that hold for all its statements.
 
     Raises DataDirectoryError when the store cannot be opened.
     """
-    url = settings[STORE_URL]
     try:
-        if is_shared(settings):
-            return clickhouse_connect.get_client(dsn=url, settings=client_settings)
-        path = urlsplit(url).path if url else str(data_dir / "facts")
-        options = {**_SMALL_MACHINE, "max_server_memory_usage": settings[STORE_MEMORY_BYTES]}
-        return clickhouse_connect.get_client(
-            interface="chdb", path=path, settings=client_settings, chdb_options=options
-        )
+        return Session(lambda: _client(settings, data_dir, client_settings))
     except Error as problem:
         raise DataDirectoryError(f"the facts cannot be opened: {problem}") from problem
+
+
+def _client(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Client:
+    url = settings[STORE_URL]
+    if is_shared(settings):
+        return clickhouse_connect.get_client(dsn=url, settings=client_settings)
+    path = urlsplit(url).path if url else str(data_dir / "facts")
+    options = {**_SMALL_MACHINE, "max_server_memory_usage": settings[STORE_MEMORY_BYTES]}
+    return clickhouse_connect.get_client(interface="chdb", path=path, settings=client_settings, chdb_options=options)

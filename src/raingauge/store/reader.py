@@ -1,4 +1,4 @@
-"""Reads of facts: a small pool of clients, each statement bounded in time, rows and memory.
+"""Reads of facts: a small pool of sessions, each statement bounded in time, rows and memory.
 
 Results travel as JSON and are decoded by msgspec straight into the caller's Struct: both ends do that in C, which
 beats turning columns into Python objects first (measured: 50,000 rows).
@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, Error
 from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
 from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
-from raingauge.store.client import Client, ClientSettings
+from raingauge.store.client import ClientSettings, Session
 
 RowT = TypeVar("RowT")
 
@@ -40,6 +40,7 @@ def client_settings(settings: Settings, *, shared: bool) -> ClientSettings:
         "date_time_output_format": "iso",
         "output_format_json_quote_64bit_integers": 0,
         "session_timezone": "UTC",
+        "readonly": 2,
     }
     # Another process may have inserted the same item at the same moment, before either could see the other's.
     return {**bounds, "final": 1} if shared else bounds
@@ -62,13 +63,13 @@ class Rows(NamedTuple, Generic[RowT]):
 
 
 class Reader:
-    """Safe to call from any thread; as many reads run at once as there are clients, the others wait."""
+    """Safe to call from any thread; as many reads run at once as there are sessions, the others wait."""
 
-    def __init__(self, clients: Sequence[Client], windows: Windows) -> None:
+    def __init__(self, sessions: Sequence[Session], windows: Windows) -> None:
         self._windows = windows
-        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
-        for client in clients:
-            self._idle.put(client)
+        self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
+        for session in sessions:
+            self._idle.put(session)
 
     def rows(self, sql: str, parameters: Mapping[str, object], row: type[RowT]) -> Rows[RowT]:
         """Run a SELECT of one customer's rows; each result row becomes a `row`, matched by column name.
@@ -77,15 +78,13 @@ class Reader:
         """
         if OWN_CUSTOMER not in sql or not parameters.get("customer"):
             raise QueryError("a read must be restricted to its customer")
-        client = self._idle.get()
+        session = self._idle.get()
         try:
-            answer = client.raw_query(
-                sql, parameters={key: _bound(value) for key, value in parameters.items()}, fmt="JSON"
-            )
+            answer = session.text(sql, {key: _bound(value) for key, value in parameters.items()}, "JSON")
         except Error as problem:
             raise _query_error(problem) from problem
         finally:
-            self._idle.put(client)
+            self._idle.put(session)
         try:
             result = msgspec.json.decode(answer, type=_Result[row])  # type: ignore[valid-type]
         except msgspec.DecodeError as problem:

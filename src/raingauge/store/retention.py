@@ -14,7 +14,7 @@ from typing import Final
 from raingauge.contract import Contract, Knob
 from raingauge.settings import Settings
 from raingauge.store import schema
-from raingauge.store.client import Client
+from raingauge.store.client import Session
 from raingauge.store.writer import Writer
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,14 +33,14 @@ class Retention:
 
     def __init__(
         self,
-        client: Client,
+        session: Session,
         writer: Writer,
         contracts: Iterable[Contract],
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         contracts = tuple(contracts)
-        self._client = client
+        self._session = session
         self._writer = writer
         self._tables = schema.fact_tables(contracts)
         self._rollups = [rollup for contract in contracts for rollup in contract.rollups]
@@ -78,24 +78,22 @@ class Retention:
             "limit": _microseconds(default),
         }
         # Noted before anything goes, so that no day is summed up anew from a part of its facts.
-        self._client.command(
+        self._session.command(
             "INSERT INTO retention_horizons SELECT {source:String}, {day:Date}",
-            parameters={"source": table, "day": latest.date()},
+            {"source": table, "day": latest.date()},
         )
         return self._delete(table, f"message_id < {limit}", parameters)
 
     def _delete(self, table: str, condition: str, parameters: Mapping[str, object]) -> Deleted:
         target = schema.name(table)
         bound = dict(parameters)
-        answer = self._client.query(
+        answer = self._session.rows(
             f"SELECT _partition_id, countIf({condition}) AS old FROM {target} GROUP BY _partition_id HAVING old > 0",
-            parameters=bound,
+            bound,
         )
-        for partition, _ in answer.result_rows:
-            self._client.command(
-                f"ALTER TABLE {target} DELETE IN PARTITION ID '{partition}' WHERE {condition}", parameters=bound
-            )
-        return Deleted(table, sum(old for _, old in answer.result_rows))
+        for partition, _ in answer:
+            self._session.command(f"ALTER TABLE {target} DELETE IN PARTITION ID '{partition}' WHERE {condition}", bound)
+        return Deleted(table, sum(old for _, old in answer))
 
     def _before(self, days: int) -> datetime:
         return self._clock().astimezone(UTC) - timedelta(days=days)

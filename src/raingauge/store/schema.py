@@ -15,7 +15,7 @@ from typing import Final
 from raingauge.contract import Column, Contract, Rollup, Table
 from raingauge.errors import DataDirectoryError
 from raingauge.settings import REJECT_DAYS
-from raingauge.store.client import Client
+from raingauge.store.client import Session
 
 SCHEMA_VERSION: Final = 1
 """Raised whenever a stored table changes in a way that older code cannot read."""
@@ -88,31 +88,31 @@ def fact_tables(contracts: Iterable[Contract]) -> tuple[Table, ...]:
     return (*(table for contract in contracts for table in contract.tables), DUPLICATES, REJECTS)
 
 
-def migrate(client: Client, contracts: Iterable[Contract]) -> None:
+def migrate(session: Session, contracts: Iterable[Contract]) -> None:
     """Bring a new or older store to this code's tables.
 
     Raises DataDirectoryError when newer code wrote it or a column was stored with another type.
     """
     contracts = tuple(contracts)
     for table_name, (columns, engine, order) in _BOOKKEEPING.items():
-        client.command(
+        session.command(
             f"CREATE TABLE IF NOT EXISTS {table_name} ({columns}) ENGINE = {engine} ORDER BY {order} {_DURABLE}"
         )
-    stored_version = int(str(client.command("SELECT max(version) FROM schema_versions")))
+    ((stored_version,),) = session.rows("SELECT max(version) FROM schema_versions")
     if stored_version > SCHEMA_VERSION:
         raise DataDirectoryError(
             f"the stored facts have schema version {stored_version}, this program knows {SCHEMA_VERSION}: "
             "start the newer version of raingauge"
         )
     for table in fact_tables(contracts):
-        client.command(_create_table(table))
-        _add_columns(client, table.name, table.columns)
+        session.command(_create_table(table))
+        _add_columns(session, table.name, table.columns)
     for contract in contracts:
         for rollup in contract.rollups:
-            client.command(_create_rollup(rollup))
-            _add_columns(client, rollup.table, rollup.columns)
+            session.command(_create_rollup(rollup))
+            _add_columns(session, rollup.table, rollup.columns)
     if stored_version < SCHEMA_VERSION:
-        client.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION}, now()")
+        session.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION}, now()")
 
 
 def _create_table(table: Table) -> str:
@@ -138,15 +138,15 @@ def _definition(column: Column) -> str:
     return f"{name(column.name)} {column.type}" + (f" CODEC({column.codec})" if column.codec else "")
 
 
-def _add_columns(client: Client, table_name: str, columns: tuple[Column, ...]) -> None:
-    rows = client.query(
+def _add_columns(session: Session, table_name: str, columns: tuple[Column, ...]) -> None:
+    rows = session.rows(
         "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String}",
-        parameters={"table": table_name},
-    ).result_rows
-    stored: dict[str, str] = dict(rows)  # type: ignore[arg-type] # rows of two columns
+        {"table": table_name},
+    )
+    stored: dict[str, str] = dict(rows)
     for column in columns:
         if column.name not in stored:
-            client.command(f"ALTER TABLE {name(table_name)} ADD COLUMN {_definition(column)}")
+            session.command(f"ALTER TABLE {name(table_name)} ADD COLUMN {_definition(column)}")
         elif _plain(stored[column.name]) != _plain(column.type):
             raise DataDirectoryError(
                 f"{table_name}.{column.name} is stored as {stored[column.name]}, this program expects {column.type}"

@@ -12,7 +12,7 @@ from raingauge.rollup.runner import RollupRunner, load_coverage
 from raingauge.rollup.windows import Windows
 from raingauge.settings import READERS, Settings
 from raingauge.store import reader, schema, writer
-from raingauge.store.client import Client, connect, is_shared
+from raingauge.store.client import Session, connect, is_shared
 from raingauge.store.reader import Reader
 from raingauge.store.retention import Retention
 from raingauge.store.writer import Writer
@@ -32,12 +32,12 @@ class Store:
     """The opened facts. One per process: chDB holds one data path at a time."""
 
     def __init__(
-        self, settings: Settings, contracts: Iterable[Contract], clients: Sequence[Client], clock: Clock
+        self, settings: Settings, contracts: Iterable[Contract], sessions: Sequence[Session], clock: Clock
     ) -> None:
-        """`clients` are for writing, upkeep and reads, in this order."""
+        """`sessions` are for writing, upkeep and reads, in this order."""
         contracts = tuple(contracts)
-        writing, self._upkeep, *reading = clients
-        self._clients = clients
+        writing, self._upkeep, *reading = sessions
+        self._sessions = sessions
         windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
         self.writer = Writer(writing, contracts, clock)
         self.reader = Reader(reading, windows)
@@ -55,33 +55,33 @@ class Store:
         contracts = tuple(contracts)
         read_bounds = reader.client_settings(settings, shared=is_shared(settings))
         bounds = [writer.SETTINGS, writer.SETTINGS, *(read_bounds for _ in range(settings[READERS]))]
-        clients: list[Client] = []
+        sessions: list[Session] = []
         try:
-            clients.append(connect(settings, data_dir, bounds[0]))
-            schema.migrate(clients[0], contracts)
-            clients.extend(connect(settings, data_dir, client_settings) for client_settings in bounds[1:])
-            return cls(settings, contracts, clients, clock)
+            sessions.append(connect(settings, data_dir, bounds[0]))
+            schema.migrate(sessions[0], contracts)
+            sessions.extend(connect(settings, data_dir, client_settings) for client_settings in bounds[1:])
+            return cls(settings, contracts, sessions, clock)
         except BaseException:
-            _close(clients)
+            _close(sessions)
             raise
 
     def system(self) -> list[TableSize]:
         """Rows and bytes of every table."""
-        answer = self._upkeep.query(
+        sizes = self._upkeep.rows(
             "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts"
             " WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table"
         )
-        return [TableSize(*row) for row in answer.result_rows]
+        return [TableSize(*row) for row in sizes]
 
     def healthy(self) -> bool:
         """Whether the store answers at all."""
-        return self._upkeep.ping()
+        return self.writer.healthy()
 
     def close(self) -> None:
         """Wait for running statements and let go of the data path."""
-        _close(self._clients)
+        _close(self._sessions)
 
 
-def _close(clients: Iterable[Client]) -> None:
-    for client in clients:
-        client.close()
+def _close(sessions: Iterable[Session]) -> None:
+    for session in sessions:
+        session.close()

@@ -25,7 +25,7 @@ from raingauge.contract import Contract, Table
 from raingauge.errors import Reason, Undecodable
 from raingauge.store import schema
 from raingauge.store.arrow import schema_of
-from raingauge.store.client import Client, ClientSettings
+from raingauge.store.client import ClientSettings, Session
 
 SETTINGS: Final[ClientSettings] = {
     "async_insert": 0,
@@ -90,9 +90,9 @@ class Writer:
     `upkeep` is held by whoever deletes facts or sums them up, so that the two never overlap; inserts do not need it.
     """
 
-    def __init__(self, client: Client, contracts: Iterable[Contract], clock: Callable[[], datetime]) -> None:
+    def __init__(self, session: Session, contracts: Iterable[Contract], clock: Callable[[], datetime]) -> None:
         contracts = tuple(contracts)
-        self._client = client
+        self._session = session
         self._clock = clock
         self._lock = threading.Lock()
         self.upkeep = threading.Lock()
@@ -101,7 +101,7 @@ class Writer:
         self._last_batch = self._highest_number()
         for table in self._tables.values():
             if table.identity:
-                client.command(_create_staging(table))
+                session.command(_create_staging(table))
 
     def insert(self, batch: InsertBatch) -> InsertResult:
         """Store what is new and count the rest. On return everything is synced to disk.
@@ -129,7 +129,11 @@ class Writer:
 
     def healthy(self) -> bool:
         """Whether the store answers at all."""
-        return self._client.ping()
+        try:
+            self._session.command("SELECT 1")
+        except Error:
+            return False
+        return True
 
     def barrier(self) -> int:
         """A number above every finished insert's and below every later one's."""
@@ -142,14 +146,12 @@ class Writer:
             parameters = {"customer": customer}
             target = schema.name(self._tables[table].name)
             where = "WHERE customer = {customer:String}"
-            count = int(str(self._client.command(f"SELECT count() FROM {target} {where}", parameters=parameters)))
-            self._client.command(f"ALTER TABLE {target} DELETE {where}", parameters=parameters)
+            ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
+            self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
             for rollup in self._rollups:
                 if rollup.source == table:
-                    self._client.command(
-                        f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters=parameters
-                    )
-            return count
+                    self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
+            return int(count)
 
     def _next_number(self) -> int:
         self._last_batch = max(self._last_batch + 1, int(self._clock().timestamp() * 1_000_000))
@@ -159,7 +161,8 @@ class Writer:
         numbers = [f"SELECT max(batch) AS number FROM {schema.name(table)}" for table in self._tables]
         numbers += [f"SELECT max(generation) FROM {schema.name(rollup.table)}" for rollup in self._rollups]
         numbers += ["SELECT max(generation) FROM rollup_days", "SELECT max(covered) FROM rollup_progress"]
-        return int(str(self._client.command(f"SELECT max(number) FROM ({' UNION ALL '.join(numbers)})")))
+        ((highest,),) = self._session.rows(f"SELECT max(number) FROM ({' UNION ALL '.join(numbers)})")
+        return int(highest)
 
     def _insert_new(self, table: Table, rows: pa.Table, number: int, redelivered: frozenset[int]) -> _Sorted:
         try:
@@ -168,7 +171,7 @@ class Writer:
             new = rows if len(found.new) == rows.num_rows else rows.take(pa.array(found.new, pa.int64()))
             if new.num_rows:
                 new = new.append_column("batch", pa.repeat(pa.scalar(number, pa.uint64()), new.num_rows))
-                self._client.insert_arrow(table.name, new)
+                self._session.insert(table.name, new)
         except Error as problem:
             raise Undecodable(f"{table.name}: {problem.name or 'refused'}", Reason.STORE_REFUSED) from problem
         return found
@@ -181,8 +184,8 @@ class Writer:
         staged = rows.select(list(dict.fromkeys((*keys, *_fingerprint(table)))))
         staged = staged.append_column("row", pa.array(range(rows.num_rows), pa.uint32()))
         staging = schema.name(f"staging_{table.name}")
-        self._client.command(f"TRUNCATE TABLE {staging}")
-        self._client.insert_arrow(f"staging_{table.name}", staged)
+        self._session.command(f"TRUNCATE TABLE {staging}")
+        self._session.insert(f"staging_{table.name}", staged)
         print_name = schema.name(table.fingerprint)
         differs = f"f.{print_name} != s.{print_name}" if table.fingerprint else "false"
         columns = schema.names(dict.fromkeys((*keys, "message_id", "position", *_fingerprint(table))))
@@ -190,28 +193,28 @@ class Writer:
         filters = " AND ".join(
             f"{schema.name(key)} IN (SELECT {schema.name(key)} FROM {staging})" for key in keys if key != "customer"
         )
-        answer = self._client.query(
+        found = self._session.rows(
             f"SELECT s.row, f.message_id, f.position, {differs} FROM (SELECT {columns} FROM {schema.name(table.name)}"
             f" WHERE customer IN {{customers:Array(String)}} AND {filters}) AS f"
             f" INNER JOIN {staging} AS s USING ({schema.names(keys)})",
-            parameters={"customers": rows["customer"].unique().to_pylist()},
+            {"customers": rows["customer"].unique().to_pylist()},
         )
-        return {row: _Known(*known) for row, *known in answer.result_rows}
+        return {row: _Known(*known) for row, *known in found}
 
     def _known_messages(self, table: Table, rows: pa.Table, redelivered: frozenset[int]) -> dict[int, _Known]:
         messages = rows["message_id"].to_pylist()
         if not (again := redelivered.intersection(messages)):
             return {}
-        answer = self._client.query(
+        found = self._session.rows(
             f"SELECT message_id, position FROM {schema.name(table.name)} WHERE customer IN {{customers:Array(String)}}"
             " AND day IN {days:Array(Date)} AND message_id IN {messages:Array(UInt64)}",
-            parameters={
+            {
                 "customers": rows["customer"].unique().to_pylist(),
                 "days": rows["day"].unique().to_pylist(),
                 "messages": sorted(again),
             },
         )
-        stored = set(answer.result_rows)
+        stored = set(found)
         pairs = zip(messages, rows["position"].to_pylist(), strict=True)
         return {row: _Known(*pair, False) for row, pair in enumerate(pairs) if pair in stored}
 
