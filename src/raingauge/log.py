@@ -32,7 +32,9 @@ def configure(settings: Settings) -> None:
         _exception_to_places,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(pad_event_to=12) if text else structlog.processors.JSONRenderer(serializer=_json)
+        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), event_key="action", pad_event_to=16)
+        if text
+        else structlog.processors.JSONRenderer(serializer=_json)
     )
     structlog.configure(
         processors=[*shared, renderer],
@@ -87,4 +89,5 @@ def _keep_template_only(_logger: WrappedLogger, _method: str, line: EventDict) -
 
 
 def _json(line: EventDict, **_kwargs: Any) -> str:
-    return msgspec.json.encode(line, enc_hook=str).decode()
+    first = {key: line.pop(key) for key in ("timestamp", "level", "action")}
+    return msgspec.json.encode({**first, **line}, enc_hook=str).decode()

@@ -51,7 +51,7 @@ def build(url: str) -> Any:
 
         async def send_late(event: dict[str, Any]) -> None:
             if event["type"] == "lifespan.shutdown.complete":
-                time.sleep(shutdown_seconds)
+                time.sleep(shutdown_seconds)  # noqa: ASYNC251 - a shutdown that hangs is what is wanted
             await send(event)
 
         await parts.edge(scope, receive, send_late if scope["type"] == "lifespan" else send)
