@@ -3,6 +3,7 @@
 import base64
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from raingauge.vault import Vault
 GIVEN = base64.b64encode(bytes(range(32))).decode()
 
 
-def test_the_first_start_makes_a_key_that_stays(tmp_path):
+def test_the_first_start_makes_a_key_that_stays(tmp_path: Path) -> None:
     """Every start derives the same keys, and only the owner can read the file."""
     first = Vault.open(tmp_path / "data", "")
     assert first.subkey("identity") == Vault.open(tmp_path / "data", "").subkey("identity")
@@ -21,7 +22,7 @@ def test_the_first_start_makes_a_key_that_stays(tmp_path):
     assert {"master.key": 0o600, "master.check": 0o600} == modes
 
 
-def test_two_first_starts_at_once_agree_on_one_key(tmp_path):
+def test_two_first_starts_at_once_agree_on_one_key(tmp_path: Path) -> None:
     """Whoever comes second takes the key of the first."""
     with ThreadPoolExecutor(8) as pool:
         vaults = list(pool.map(lambda _: Vault.open(tmp_path, ""), range(8)))
@@ -29,21 +30,21 @@ def test_two_first_starts_at_once_agree_on_one_key(tmp_path):
     assert ["master.check", "master.key"] == sorted(path.name for path in tmp_path.iterdir())
 
 
-def test_a_given_key_leaves_no_key_in_the_directory(tmp_path):
+def test_a_given_key_leaves_no_key_in_the_directory(tmp_path: Path) -> None:
     """With the key in the environment a stolen disk is worth nothing."""
     Vault.open(tmp_path, GIVEN)
     assert ["master.check"] == [path.name for path in tmp_path.iterdir()]
     assert bytes(range(32)).hex().encode() not in (tmp_path / "master.check").read_bytes()
 
 
-def test_subkeys_differ_by_purpose_and_by_master_key(tmp_path):
+def test_subkeys_differ_by_purpose_and_by_master_key(tmp_path: Path) -> None:
     """Knowing one derived key says nothing about another."""
     vault, other = Vault(bytes(32)), Vault(bytes(range(32)))
     assert 3 == len({vault.subkey("identity"), vault.subkey("people"), other.subkey("identity")})
     assert 32 == len(vault.subkey("identity"))
 
 
-def test_a_wrapped_key_opens_for_its_purpose_only():
+def test_a_wrapped_key_opens_for_its_purpose_only() -> None:
     """What was wrapped comes back unchanged, or not at all."""
     vault = Vault(bytes(32))
     wrapped = vault.wrap(b"k" * 32, b"one")
@@ -61,7 +62,7 @@ def test_a_wrapped_key_opens_for_its_purpose_only():
 @pytest.mark.parametrize(
     "text", ["short", "A" * 42, "not base64 at all, but long enough to be!!!", "é" * 44, GIVEN * 2]
 )
-def test_a_setting_that_is_no_key_is_named_but_not_shown(tmp_path, text):
+def test_a_setting_that_is_no_key_is_named_but_not_shown(tmp_path: Path, text: str) -> None:
     """The message says which setting is wrong and how to make a right one, without its value."""
     with pytest.raises(SettingError, match="RAINGAUGE_MASTER_KEY") as refusal:
         Vault.open(tmp_path, text)
@@ -69,7 +70,7 @@ def test_a_setting_that_is_no_key_is_named_but_not_shown(tmp_path, text):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
-def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     """It says what to do."""
     Vault.open(tmp_path, "")
     (tmp_path / "master.key").chmod(mode)
@@ -77,7 +78,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
         Vault.open(tmp_path, "")
 
 
-def test_a_lost_key_is_not_replaced(tmp_path):
+def test_a_lost_key_is_not_replaced(tmp_path: Path) -> None:
     """A new key would make everything stored unreadable, so the start stops."""
     Vault.open(tmp_path, "")
     (tmp_path / "master.key").unlink()
@@ -87,7 +88,7 @@ def test_a_lost_key_is_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"QUJD"])
-def test_a_damaged_key_file_is_refused(tmp_path, content):
+def test_a_damaged_key_file_is_refused(tmp_path: Path, content: bytes) -> None:
     """Half a key is no key."""
     Vault.open(tmp_path, "")
     (tmp_path / "master.key").write_bytes(content)
@@ -95,7 +96,7 @@ def test_a_damaged_key_file_is_refused(tmp_path, content):
         Vault.open(tmp_path, "")
 
 
-def test_another_key_than_last_time_is_refused(tmp_path):
+def test_another_key_than_last_time_is_refused(tmp_path: Path) -> None:
     """Whether it comes from the setting or the file."""
     Vault.open(tmp_path, "")
     with pytest.raises(DataDirectoryError, match="RAINGAUGE_MASTER_KEY is not the master key"):

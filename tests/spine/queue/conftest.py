@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
+from typing import TypeAlias
 
 import pytest
 
@@ -58,7 +59,9 @@ class Bench:
         return b"\n".join(path.read_bytes() for path in sorted(self.data_dir.rglob("*")) if path.is_file())
 
 
-Append = Callable[..., Appended]
+Append: TypeAlias = Callable[..., Appended]
+Busy: TypeAlias = Callable[[SqliteQueue], AbstractContextManager[None]]
+MakeBench: TypeAlias = Callable[[], Bench]
 
 
 def appended(queue: SqliteQueue, body: bytes = b"body", *, intake: str = "otlp.traces", **columns: str) -> Appended:
@@ -93,7 +96,7 @@ def busy_writer(queue: SqliteQueue) -> Iterator[None]:
 
 
 @pytest.fixture
-def busy() -> Callable[[SqliteQueue], AbstractContextManager[None]]:
+def busy() -> Busy:
     return busy_writer
 
 
@@ -103,7 +106,7 @@ def append() -> Append:
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Callable[[], Bench]]:
+def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
     """Gives benches that share nothing."""
     made: list[Bench] = []
 
@@ -117,7 +120,7 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[[], Bench]]:
 
 
 @pytest.fixture
-def bench(make_bench: Callable[[], Bench]) -> Bench:
+def bench(make_bench: MakeBench) -> Bench:
     return make_bench()
 
 

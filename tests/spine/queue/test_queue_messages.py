@@ -1,8 +1,11 @@
 """What goes in comes out: order, leases, acknowledging, limits, accounting, idempotency, restarts."""
 
+from __future__ import annotations
+
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +13,10 @@ from raingauge.contract import Outcome, Reason
 from raingauge.errors import Refused
 from raingauge.queue import Appended, Depth, Leased, Message, Tally
 from raingauge.queue.sqlite import SqliteQueue
+
+if TYPE_CHECKING:
+    from tests.spine.queue.conftest import Append, Bench, Busy
+
 
 MIB = 1024 * 1024
 STORED = Tally("otlp", Outcome.STORED)
@@ -19,14 +26,14 @@ def ids(leased: list[Leased]) -> list[int]:
     return [one.message_id for one in leased]
 
 
-def test_a_message_comes_out_as_it_went_in(queue):
+def test_a_message_comes_out_as_it_went_in(queue: SqliteQueue) -> None:
     """Body and every column survive, compressed or not, empty or not."""
     sent = [
         Message("otlp.traces", "cust_1", b"\x00plain" * 1000, "application/json", "", "laptop", "key-1"),
         Message("otlp.logs", "cust_2", b"\x1f\x8bnot looked at", "application/x-protobuf", "gzip", "", ""),
         Message("flags.write", "cust_3", b"", "", "", "ä", "ключ"),
     ]
-    answers = [Future() for _ in sent]
+    answers: list[Future[Any]] = [Future() for _ in sent]
     for message, answer in zip(sent, answers, strict=True):
         queue.append(message, answer.set_result)
     taken = queue.lease(10, MIB) if all(answer.result(20).new for answer in answers) else []
@@ -34,26 +41,26 @@ def test_a_message_comes_out_as_it_went_in(queue):
     assert [answer.result().message_id for answer in answers] == ids(taken)
 
 
-def test_messages_come_oldest_first_and_only_once(queue, append):
+def test_messages_come_oldest_first_and_only_once(queue: SqliteQueue, append: Append) -> None:
     """Two leases share the messages in the order of their arrival."""
     sent = [append(queue).message_id for _ in range(5)]
     assert sent == ids(queue.lease(2, MIB)) + ids(queue.lease(10, MIB))
     assert queue.lease(10, MIB) == []
 
 
-def test_the_id_is_the_time_of_arrival(queue, bench, append):
+def test_the_id_is_the_time_of_arrival(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """An id is microseconds since 1970 and can be held by a JSON reader."""
     assert 1_800_000_000_000_000 == append(queue).message_id < 2**53
 
 
-def test_ids_ascend_when_the_clock_stands_or_jumps_back(queue, bench, append):
+def test_ids_ascend_when_the_clock_stands_or_jumps_back(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """A wrong clock never makes two messages the same."""
     first, second = append(queue).message_id, append(queue).message_id
     bench.clock.now -= 86_400
     assert [first + 1, first + 2] == [second, append(queue).message_id]
 
 
-def test_ids_ascend_over_a_restart_of_an_empty_queue(queue, bench, append):
+def test_ids_ascend_over_a_restart_of_an_empty_queue(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """The last id outlives the message that had it, even when the clock is behind after the restart."""
     last = append(queue).message_id
     queue.lease(1, MIB)
@@ -63,7 +70,7 @@ def test_ids_ascend_over_a_restart_of_an_empty_queue(queue, bench, append):
     assert last < append(bench.open()).message_id
 
 
-def test_a_lease_holds_no_more_than_asked(queue, append):
+def test_a_lease_holds_no_more_than_asked(queue: SqliteQueue, append: Append) -> None:
     """The byte limit ends a batch, but one message always gets through."""
     large, *small = [append(queue, bytes(size)).message_id for size in (5000, 400, 400, 400)]
     assert [large] == ids(queue.lease(10, 1000))
@@ -71,7 +78,7 @@ def test_a_lease_holds_no_more_than_asked(queue, append):
     assert small[2:] == ids(queue.lease(10, 1000))
 
 
-def test_acknowledged_messages_are_gone_and_counted(queue, bench, append):
+def test_acknowledged_messages_are_gone_and_counted(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """Acknowledging removes the messages and adds the counts, also after a restart."""
     sent = [append(queue).message_id for _ in range(3)]
     queue.lease(2, MIB)
@@ -85,7 +92,7 @@ def test_acknowledged_messages_are_gone_and_counted(queue, bench, append):
 
 
 @pytest.mark.parametrize("wrong", ["unknown", "twice"])
-def test_acknowledging_what_is_not_leased_changes_nothing(queue, append, wrong):
+def test_acknowledging_what_is_not_leased_changes_nothing(queue: SqliteQueue, append: Append, wrong: str) -> None:
     """A mistake of the caller is told and counts nothing, so the accounting stays true."""
     sent = append(queue).message_id
     queue.lease(1, MIB)
@@ -97,9 +104,9 @@ def test_acknowledging_what_is_not_leased_changes_nothing(queue, append, wrong):
     assert {STORED: 1} == queue.accounting()
 
 
-def test_one_bad_append_does_not_take_its_neighbours_along(queue, busy):
+def test_one_bad_append_does_not_take_its_neighbours_along(queue: SqliteQueue, busy: Busy) -> None:
     """Messages that share a commit with one that cannot be written are written all the same."""
-    answers: dict[str, Future] = {customer: Future() for customer in ("good", "\ud800", "better")}
+    answers: dict[str, Future[Any]] = {customer: Future() for customer in ("good", "\ud800", "better")}
     with busy(queue):
         for customer, answer in answers.items():
             queue.append(Message("otlp.traces", customer, b""), answer.set_result)
@@ -109,9 +116,9 @@ def test_one_bad_append_does_not_take_its_neighbours_along(queue, busy):
     assert ["first", "good", "better"] == [one.message.customer for one in queue.lease(10, MIB)]
 
 
-def test_messages_that_arrive_together_share_one_commit(queue, bench, busy):
+def test_messages_that_arrive_together_share_one_commit(queue: SqliteQueue, bench: Bench, busy: Busy) -> None:
     """While one commit is under way the next group gathers, and its size is observable."""
-    answers: list[Future] = [Future() for _ in range(50)]
+    answers: list[Future[Any]] = [Future() for _ in range(50)]
     with busy(queue):
         for answer in answers:
             queue.append(Message("otlp.traces", "next", b""), answer.set_result)
@@ -121,13 +128,17 @@ def test_messages_that_arrive_together_share_one_commit(queue, bench, busy):
     assert [1, 50] == [value for name, value in bench.observed if name == "commit_messages"]
 
 
-def test_a_failing_callback_does_not_stop_the_queue(queue, append):
+def test_a_failing_callback_does_not_stop_the_queue(queue: SqliteQueue, append: Append) -> None:
     """The writer outlives a caller's mistake."""
-    queue.append(Message("otlp.traces", "cust_1", b""), lambda _result: 1 / 0)
+
+    def done(_result: object) -> None:
+        raise RuntimeError
+
+    queue.append(Message("otlp.traces", "cust_1", b""), done)
     assert append(queue).new
 
 
-def test_depth_tells_what_waits(queue, bench, append):
+def test_depth_tells_what_waits(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """Leased messages wait too; dead letters are counted apart."""
     assert Depth(0, 0, None, 0, {}) == queue.depth()
     first = append(queue)
@@ -147,7 +158,7 @@ def test_depth_tells_what_waits(queue, bench, append):
     assert later == bench.open().depth()
 
 
-def test_a_queue_full_of_bytes_refuses_until_it_drains(bench, append):
+def test_a_queue_full_of_bytes_refuses_until_it_drains(bench: Bench, append: Append) -> None:
     """At the byte limit the sender is told to come back, and after draining all is well."""
     queue = bench.open(queue_max_bytes=20_000)
     body = b"\x1f" * 15_000
@@ -164,17 +175,17 @@ def test_a_queue_full_of_bytes_refuses_until_it_drains(bench, append):
     assert append(queue).new
 
 
-def test_bodies_on_their_way_to_the_disk_count_too(bench, busy):
+def test_bodies_on_their_way_to_the_disk_count_too(bench: Bench, busy: Busy) -> None:
     """A burst cannot pass the limit merely because nothing of it is committed yet."""
     queue = bench.open(queue_max_bytes=20_000)
-    answers: list[Future] = [Future() for _ in range(3)]
+    answers: list[Future[Any]] = [Future() for _ in range(3)]
     with busy(queue):
         for answer in answers:
             queue.append(Message("otlp.traces", "next", b"\x1f" * 15_000, content_encoding="gzip"), answer.set_result)
     assert [Appended, Appended, Refused] == [type(answer.result(20)) for answer in answers]
 
 
-def test_a_queue_that_does_not_move_refuses(bench, append):
+def test_a_queue_that_does_not_move_refuses(bench: Bench, append: Append) -> None:
     """When the oldest message is too old nothing more is taken, until it is stored."""
     queue = bench.open(queue_max_age_seconds=60.0)
     sent = append(queue).message_id
@@ -187,7 +198,7 @@ def test_a_queue_that_does_not_move_refuses(bench, append):
     assert not queue.full()
 
 
-def test_the_same_idempotency_key_is_queued_once(queue, bench, append):
+def test_the_same_idempotency_key_is_queued_once(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """A repeat is acknowledged with the first id and counted as a duplicate, also after a restart."""
     first = append(queue, idempotency_key="k")
     assert Appended(first.message_id, new=False) == append(queue, idempotency_key="k")
@@ -198,7 +209,7 @@ def test_the_same_idempotency_key_is_queued_once(queue, bench, append):
     assert {Tally("otlp", Outcome.RECEIVED): 2, Tally("otlp", Outcome.DUPLICATE): 2} == queue.accounting()
 
 
-def test_idempotency_keys_of_others_are_no_duplicates(queue, append):
+def test_idempotency_keys_of_others_are_no_duplicates(queue: SqliteQueue, append: Append) -> None:
     """Another customer, another intake or another key is another message."""
     append(queue, idempotency_key="k")
     assert append(queue, idempotency_key="k", customer="cust_2").new
@@ -207,7 +218,7 @@ def test_idempotency_keys_of_others_are_no_duplicates(queue, append):
 
 
 @pytest.mark.parametrize("housekept", [True, False])
-def test_idempotency_keys_are_forgotten_after_a_day(bench, append, housekept):
+def test_idempotency_keys_are_forgotten_after_a_day(bench: Bench, append: Append, housekept: bool) -> None:
     """A key counts for 24 hours, whether or not anybody has tidied up since."""
     queue = bench.open(queue_max_age_seconds=1e6)
     append(queue, idempotency_key="k")
@@ -219,7 +230,7 @@ def test_idempotency_keys_are_forgotten_after_a_day(bench, append, housekept):
     assert append(queue, idempotency_key="k").new
 
 
-def test_wait_wakes_up_for_a_message(queue, append):
+def test_wait_wakes_up_for_a_message(queue: SqliteQueue, append: Append) -> None:
     """A pipeline that waits is woken by the commit, not by its timeout."""
     assert not queue.wait(0.01)
     woken: Future[bool] = Future()
@@ -232,15 +243,15 @@ def test_wait_wakes_up_for_a_message(queue, append):
     assert not queue.wait(0.01)
 
 
-def test_closing_writes_what_was_handed_over_and_then_refuses(bench):
+def test_closing_writes_what_was_handed_over_and_then_refuses(bench: Bench) -> None:
     """Nothing that was taken is dropped by a stop, and nothing is taken after it."""
     queue = bench.open()
-    answers: list[Future] = [Future() for _ in range(20)]
+    answers: list[Future[Any]] = [Future() for _ in range(20)]
     for answer in answers:
         queue.append(Message("otlp.traces", "cust_1", b"x"), answer.set_result)
     queue.close()
     assert all(answer.result(0).new for answer in answers)
-    late: Future = Future()
+    late: Future[Any] = Future()
     queue.append(Message("otlp.traces", "cust_1", b"x"), late.set_result)
     assert late.result(0).reason == Reason.SHUTTING_DOWN
     with pytest.raises(Refused):
@@ -248,7 +259,7 @@ def test_closing_writes_what_was_handed_over_and_then_refuses(bench):
     assert [answer.result().message_id for answer in answers] == ids(bench.open().lease(99, MIB))
 
 
-def test_appending_from_many_threads_loses_and_mixes_up_nothing(queue: SqliteQueue, append):
+def test_appending_from_many_threads_loses_and_mixes_up_nothing(queue: SqliteQueue, append: Append) -> None:
     """Every thread's messages are there once, under the id it was told."""
     told: dict[int, bytes] = {}
 

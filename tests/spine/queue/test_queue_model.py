@@ -1,7 +1,10 @@
 """Any sequence of calls against a model that fits on one page."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -9,7 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from raingauge.contract import Outcome, Reason
 from raingauge.queue import Tally
-from raingauge.queue.sqlite import BACK_OFF_SECONDS
+from raingauge.queue.sqlite import BACK_OFF_SECONDS, SqliteQueue
+
+if TYPE_CHECKING:
+    from tests.spine.queue.conftest import Append, Bench, MakeBench
+
 
 GIB = 1024**3
 INTAKES = st.sampled_from(["otlp.traces", "otlp.logs", "flags.write"])
@@ -31,7 +38,7 @@ class Waiting:
 class QueueMachine(RuleBasedStateMachine):
     """Each rule does one thing to the queue and the same to the model."""
 
-    def __init__(self, bench, appended) -> None:
+    def __init__(self, bench: Bench, appended: Append) -> None:
         super().__init__()
         self.bench = bench
         self.appended = appended
@@ -43,7 +50,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.keys: dict[tuple[str, str], int] = {}
         self.last_id = 0
 
-    def open(self):
+    def open(self) -> SqliteQueue:
         return self.bench.open(queue_key_seconds=30.0, queue_max_age_seconds=1e9)
 
     def teardown(self) -> None:
@@ -169,9 +176,11 @@ class QueueMachine(RuleBasedStateMachine):
         assert (True, oldest == 2**53) == (self.queue.drained(oldest - 1), self.queue.drained(oldest))
 
 
-def test_any_sequence_of_calls_does_what_the_model_does(make_bench, append):
+def test_any_sequence_of_calls_does_what_the_model_does(make_bench: MakeBench, append: Append) -> None:
     """Whatever is called in whatever order, restarts included, the queue and the model tell the same."""
-    run_state_machine_as_test(
-        lambda: QueueMachine(make_bench(), append),
-        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
-    )
+
+    class Machine(QueueMachine):
+        def __init__(self) -> None:
+            super().__init__(make_bench(), append)
+
+    run_state_machine_as_test(Machine, settings=settings(max_examples=15, stateful_step_count=40, deadline=None))

@@ -1,9 +1,13 @@
 """What can and what cannot be read from the files of the queue."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,17 +17,22 @@ from raingauge.errors import DataDirectoryError
 from raingauge.queue import Message
 from raingauge.queue.envelope import Sealer, Unreadable, unseal
 from raingauge.queue.keys import DIRECTORY, Keyring
+from raingauge.queue.sqlite import SqliteQueue
 from raingauge.vault import Vault
+
+if TYPE_CHECKING:
+    from tests.spine.queue.conftest import Append, Bench
+
 
 MIB = 1024 * 1024
 SECRET = b"the patient of room 12 "
 
 
-def key_files(bench) -> list:
+def key_files(bench: Bench) -> list[Path]:
     return sorted((bench.data_dir / DIRECTORY).iterdir())
 
 
-def wait_until_dead(queue, bench, message_id: int) -> None:
+def wait_until_dead(queue: SqliteQueue, bench: Bench, message_id: int) -> None:
     dead = False
     while not dead:
         queue.lease(1, MIB)
@@ -31,13 +40,15 @@ def wait_until_dead(queue, bench, message_id: int) -> None:
         bench.clock.advance(10)
 
 
-def drain(queue) -> None:
+def drain(queue: SqliteQueue) -> None:
     while taken := queue.lease(100, MIB):
         queue.acknowledge([one.message_id for one in taken], {}).result(20)
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_no_file_holds_a_waiting_body_in_the_clear(queue, bench, append, encoding):
+def test_no_file_holds_a_waiting_body_in_the_clear(
+    queue: SqliteQueue, bench: Bench, append: Append, encoding: str
+) -> None:
     """Neither the body nor the client's idempotency key can be read from any file, in any state of the message."""
     sent = append(queue, SECRET * 3, content_encoding=encoding, idempotency_key="order-4711").message_id
     states = [bench.content()]
@@ -48,7 +59,7 @@ def test_no_file_holds_a_waiting_body_in_the_clear(queue, bench, append, encodin
     assert [False] * 3 == [SECRET in state or b"order-4711" in state for state in states]
 
 
-def test_every_file_belongs_to_its_owner_alone(queue, bench, append):
+def test_every_file_belongs_to_its_owner_alone(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """No other user of the machine may read anything, whatever the umask."""
     append(queue)
     queue.lease(1, MIB)
@@ -58,7 +69,7 @@ def test_every_file_belongs_to_its_owner_alone(queue, bench, append):
     assert {"queue.db", "queue.db-wal", "queue.db-shm", "queue.leases", "master.key"} <= modes.keys()
 
 
-def test_a_drained_key_is_destroyed(queue, bench, append):
+def test_a_drained_key_is_destroyed(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """After drain and housekeeping no file holds the key, wrapped or not, and what was sealed stays sealed."""
     sent = append(queue, SECRET).message_id
     [key_file] = key_files(bench)
@@ -79,7 +90,7 @@ def test_a_drained_key_is_destroyed(queue, bench, append):
         keys.get(sent)
 
 
-def test_a_destroyed_key_is_overwritten_before_it_is_unlinked(queue, bench, append):
+def test_a_destroyed_key_is_overwritten_before_it_is_unlinked(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """Whoever kept the file open or finds its blocks sees other bytes."""
     append(queue)
     [key_file] = key_files(bench)
@@ -91,7 +102,7 @@ def test_a_destroyed_key_is_overwritten_before_it_is_unlinked(queue, bench, appe
         assert wrapped[12:] not in kept.read()
 
 
-def test_a_dead_letter_keeps_its_key_alive(queue, bench, append):
+def test_a_dead_letter_keeps_its_key_alive(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """A body that may still be looked at stays readable, and its key goes when it is purged."""
     sent = append(queue, SECRET).message_id
     wait_until_dead(queue, bench, sent)
@@ -102,7 +113,7 @@ def test_a_dead_letter_keeps_its_key_alive(queue, bench, append):
     assert [] == key_files(bench)
 
 
-def test_keys_rotate_and_go_one_by_one(bench, append):
+def test_keys_rotate_and_go_one_by_one(bench: Bench, append: Append) -> None:
     """After the set time a new key seals, and each goes as soon as its own messages are gone."""
     queue = bench.open(queue_key_seconds=60.0)
     first = append(queue, b"1").message_id
@@ -121,7 +132,7 @@ def test_keys_rotate_and_go_one_by_one(bench, append):
     assert [b"3"] == [one.message.body for one in queue.lease(9, MIB)]
 
 
-def test_each_process_seals_with_a_key_of_its_own(queue, bench, append):
+def test_each_process_seals_with_a_key_of_its_own(queue: SqliteQueue, bench: Bench, append: Append) -> None:
     """Message ids are nonces, so a key is never used by two processes."""
     append(queue, b"1")
     queue.close()
@@ -131,7 +142,9 @@ def test_each_process_seals_with_a_key_of_its_own(queue, bench, append):
     assert [b"1", b"2"] == [one.message.body for one in queue.lease(9, MIB)]
 
 
-def test_a_clock_set_back_over_a_restart_does_not_confuse_the_keys(queue, bench, append):
+def test_a_clock_set_back_over_a_restart_does_not_confuse_the_keys(
+    queue: SqliteQueue, bench: Bench, append: Append
+) -> None:
     """A key destroyed for being drained never is one that a waiting message needs."""
     append(queue, b"1")
     queue.close()
@@ -145,7 +158,7 @@ def test_a_clock_set_back_over_a_restart_does_not_confuse_the_keys(queue, bench,
 
 
 @pytest.mark.parametrize("column", ["customer", "intake", "content_type", "content_encoding", "token_label"])
-def test_a_payload_belongs_to_its_row(column):
+def test_a_payload_belongs_to_its_row(column: str) -> None:
     """Whoever moves a payload to another customer, intake or row cannot make us decode it there."""
     key = AESGCM(AESGCM.generate_key(256))
     columns = {
@@ -163,7 +176,7 @@ def test_a_payload_belongs_to_its_row(column):
         unseal(key, 7, Message(body=payload, **{**columns, column: "other"}))
 
 
-def test_another_master_key_stops_the_start(queue, bench):
+def test_another_master_key_stops_the_start(queue: SqliteQueue, bench: Bench) -> None:
     """It is told at once, not found out when nothing can be decoded."""
     queue.close()
     with pytest.raises(DataDirectoryError, match="not the master key"):

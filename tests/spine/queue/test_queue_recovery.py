@@ -1,11 +1,14 @@
 """Broken files: what is refused at start, with what advice, and what is survived."""
 
+from __future__ import annotations
+
 import re
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +16,10 @@ from raingauge.contract import Outcome, Reason
 from raingauge.errors import DataDirectoryError
 from raingauge.queue import Tally
 from raingauge.queue.keys import DIRECTORY
+
+if TYPE_CHECKING:
+    from tests.spine.queue.conftest import Append, Bench
+
 
 MIB = 1024 * 1024
 
@@ -52,7 +59,7 @@ def run(statements: str) -> Callable[[Path], None]:
 
 
 @pytest.fixture
-def filled(bench, append) -> Path:
+def filled(bench: Bench, append: Append) -> Path:
     """The database file of a closed queue with 200 waiting messages, large and small."""
     queue = bench.open()
     for number in range(200):
@@ -75,7 +82,9 @@ def filled(bench, append) -> Path:
         pytest.param(run("PRAGMA user_version = 99"), "newer Raingauge", id="written by a newer version"),
     ],
 )
-def test_a_file_that_cannot_be_trusted_stops_the_start(bench, filled, damage, advice):
+def test_a_file_that_cannot_be_trusted_stops_the_start(
+    bench: Bench, filled: Path, damage: Callable[[Path], None], advice: str
+) -> None:
     """The error says what to do, and the file is left exactly as it was."""
     damage(filled)
     before = filled.read_bytes()
@@ -85,14 +94,14 @@ def test_a_file_that_cannot_be_trusted_stops_the_start(bench, filled, damage, ad
     assert before == filled.read_bytes()
 
 
-def test_a_directory_in_place_of_the_file_stops_the_start(bench):
+def test_a_directory_in_place_of_the_file_stops_the_start(bench: Bench) -> None:
     """Whatever is wrong with the path is told as a problem of the data directory."""
     (bench.data_dir / "queue.db").mkdir(parents=True)
     with pytest.raises(DataDirectoryError, match=r"queue\.db"):
         bench.open()
 
 
-def test_the_advice_to_start_anew_works(bench, filled, append):
+def test_the_advice_to_start_anew_works(bench: Bench, filled: Path, append: Append) -> None:
     """With the damaged file moved away the queue starts empty and ids still ascend."""
     last = max(int(path.stem) for path in (bench.data_dir / DIRECTORY).iterdir())
     filled.rename(bench.data_dir / "moved-away")
@@ -101,7 +110,7 @@ def test_the_advice_to_start_anew_works(bench, filled, append):
     assert last < append(queue).message_id
 
 
-def test_a_directory_left_by_a_dead_process_is_taken_up(bench, append, tmp_path):
+def test_a_directory_left_by_a_dead_process_is_taken_up(bench: Bench, append: Append, tmp_path: Path) -> None:
     """A copy taken while the queue was running has everything that was acknowledged, from the log alone."""
     queue = bench.open()
     sent = [append(queue, b"%d" % number).message_id for number in range(30)]
@@ -116,7 +125,9 @@ def test_a_directory_left_by_a_dead_process_is_taken_up(bench, append, tmp_path)
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 5000, b"torn" * 3000])
-def test_a_torn_end_of_the_log_costs_nothing_committed(bench, append, tmp_path, torn):
+def test_a_torn_end_of_the_log_costs_nothing_committed(
+    bench: Bench, append: Append, tmp_path: Path, torn: bytes
+) -> None:
     """What a power cut leaves of an unfinished write is ignored."""
     queue = bench.open()
     sent = [append(queue).message_id for _ in range(5)]
@@ -129,7 +140,7 @@ def test_a_torn_end_of_the_log_costs_nothing_committed(bench, append, tmp_path, 
 
 
 @pytest.mark.parametrize("broken", ["payload", "customer", "key missing", "key damaged"])
-def test_one_unreadable_message_does_not_block_the_others(bench, append, broken):
+def test_one_unreadable_message_does_not_block_the_others(bench: Bench, append: Append, broken: str) -> None:
     """It becomes a dead letter with its reason, and those around it go through."""
     queue = bench.open(queue_key_seconds=60.0)
     sent = []
@@ -155,7 +166,7 @@ def test_one_unreadable_message_does_not_block_the_others(bench, append, broken)
     assert 1 == queue.accounting()[Tally("otlp", Outcome.QUARANTINED, "undecodable")]
 
 
-def test_only_unreadable_messages_give_an_empty_lease(bench, append):
+def test_only_unreadable_messages_give_an_empty_lease(bench: Bench, append: Append) -> None:
     """A lease that finds nothing it can open returns, and the queue is empty afterwards."""
     queue = bench.open()
     for _ in range(5):
@@ -170,7 +181,7 @@ def test_only_unreadable_messages_give_an_empty_lease(bench, append):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x03", b"\0" * 8, b"\x02" + b"\0" * 7 + b"\x09" * 11])
-def test_a_damaged_file_of_leases_does_no_harm(bench, append, content):
+def test_a_damaged_file_of_leases_does_no_harm(bench: Bench, append: Append, content: bytes) -> None:
     """It only ever makes the queue more careful, so nonsense in it is ignored."""
     queue = bench.open()
     sent = [append(queue).message_id for _ in range(3)]
@@ -179,7 +190,7 @@ def test_a_damaged_file_of_leases_does_no_harm(bench, append, content):
     assert sent == [one.message_id for one in bench.open().lease(9, MIB)]
 
 
-def test_errors_name_places_and_no_content(bench, append):
+def test_errors_name_places_and_no_content(bench: Bench, append: Append) -> None:
     """What a person reads about a dead letter quotes nothing of it."""
     queue = bench.open()
     append(queue, b"the secret")
