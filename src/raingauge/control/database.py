@@ -55,7 +55,8 @@ class Database:
                 _migrate(db)
         except DBAPIError as error:
             database.close()
-            where = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+            # The user and the query may hold the password.
+            where = url.set(drivername=url.get_backend_name(), username=None, password=None, query={})
             raise DataDirectoryError(f"control database {where}: {reason(error)}") from None
         except DataDirectoryError:
             database.close()
@@ -88,7 +89,7 @@ def _url(text: str, data_dir: Path) -> URL:
         return URL.create("sqlite", database=str(data_dir / FILE_NAME))
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingError(f"{DATABASE_URL.env}=(hidden): not a database URL") from None
     if url.get_backend_name() in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")

@@ -26,7 +26,7 @@ OpenDatabase = Callable[[], Database]
 def _postgresql_programs() -> Path | None:
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+    return max(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), default=None, key=lambda path: float(path.parent.name))
 
 
 POSTGRESQL = _postgresql_programs()

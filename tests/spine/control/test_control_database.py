@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from raingauge.control import customers, tokens
-from raingauge.control.database import Database
+from raingauge.control.database import Database, _migrate
 from raingauge.control.tables import CUSTOMERS, EMPTY_HASH, METADATA, TOKENS
 from raingauge.errors import DataDirectoryError, SettingError
 from raingauge.settings import Settings
@@ -138,6 +139,39 @@ def test_processes_share_a_database_from_its_first_moment(settings: Settings, tm
     database.close()
 
 
+def test_a_start_waits_for_a_migration_that_is_under_way(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    """Two servers that start at the same moment do not both create the tables."""
+    with database.write() as db:
+        METADATA.drop_all(db)
+        db.execute(text("DROP TABLE alembic_version"))
+    with ThreadPoolExecutor() as pool:
+        with database.write() as db:
+            _migrate(db)
+            second = pool.submit(Database.open, settings, tmp_path / "data")
+            wait([second], timeout=0.3)  # long enough to get in the way if nothing stops it
+        second.result().close()
+
+
+def test_a_transaction_that_reads_before_it_writes_is_not_disturbed(database: Database) -> None:
+    """A writer in between neither fails the transaction nor is lost."""
+
+    def add(name: str) -> None:
+        with database.write() as db:
+            customers.create(db, name, now=NOW)
+
+    with ThreadPoolExecutor() as pool:
+        with database.write() as db:
+            assert customers.listed(db) == []
+            second = pool.submit(add, "second")
+            wait([second], timeout=0.3)  # long enough to get in between if nothing stops it
+            customers.create(db, "first", now=NOW)
+        second.result()
+    with database.read() as db:
+        assert sorted(customer.name for customer in customers.listed(db)) == ["first", "second"]
+
+
 # ---- SQLite ------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +230,15 @@ def test_a_database_url_can_name_a_sqlite_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["hello", "mysql://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:", "nope://hunter2@x"]
+    "url",
+    [
+        "hello",
+        "mysql://u:hunter2@h/d",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "nope://hunter2@x",
+        "postgresql://u:hunter2@h:port/d",
+    ],
 )
 def test_a_url_that_cannot_work_is_a_setting_error(tmp_path: Path, url: str) -> None:
     """The key is named, the value with its password is not."""
@@ -205,9 +247,9 @@ def test_a_url_that_cannot_work_is_a_setting_error(tmp_path: Path, url: str) -> 
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_unreachable_server_is_reported_without_its_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@127.0.0.1:1/d", "postgres://127.0.0.1:1/d?password=hunter2"])
+def test_an_unreachable_server_is_reported_without_its_password(tmp_path: Path, url: str) -> None:
     """A wrong address of PostgreSQL stops the start with the address and not the password."""
-    url = "postgresql://u:hunter2@127.0.0.1:1/d"
     with pytest.raises(DataDirectoryError, match=r"127\.0\.0\.1") as caught:
         Database.open(Settings({"database_url": url}), tmp_path)
     assert "hunter2" not in str(caught.value)
