@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from raingauge import __version__
 from raingauge.contract import Contract, Facts, Reason, Refused, Scope, Window
 from raingauge.settings import QUERY_MAX_ROWS
-from raingauge.web import operation, parameters
+from raingauge.web import operation, parameters, prometheus
 from raingauge.web.facts import CustomerFacts, Services
 from raingauge.web.shape import ApiResponse, answer_error, credential_of
 
@@ -41,7 +41,7 @@ def build(contracts: Sequence[Contract], services: Services, operating: operatio
 
     handlers = [handler for contract in contracts for handler in contract.handlers]
     return Litestar(
-        route_handlers=[*handlers, *operation.handlers(operating)],
+        route_handlers=[*handlers, prometheus.metrics_handler(contracts), *operation.handlers(operating)],
         dependencies={"facts": Provide(facts), "window": Provide(window)},
         exception_handlers={Exception: answer_error},
         response_class=ApiResponse,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Annotated, Any, Final
 
-from litestar import Request, get
+from litestar import MediaType, Request, get
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 from litestar.response import Stream
@@ -32,10 +33,10 @@ def metrics_handler(contracts: Sequence[Contract]) -> HTTPRouteHandler:
     """The route that shows the families of all contracts."""
     contributions = [contract.prometheus for contract in contracts if contract.prometheus]
 
-    @get("/metrics", summary="Totals as Prometheus text", media_type=CLASSIC_TYPE)
+    @get("/metrics", summary="Totals as Prometheus text", media_type=MediaType.TEXT)
     async def metrics(
         request: Request[Any, Any, Any],
-        facts: Facts,
+        facts: NamedDependency[Facts],
         buckets_per_decade: Annotated[int, Parameter(ge=1, le=18, description="Histogram density.")] = 18,
     ) -> Stream:
         """Totals since the beginning of the caller's customer, in the format that the Accept header prefers."""
@@ -43,8 +44,10 @@ def metrics_handler(contracts: Sequence[Contract]) -> HTTPRouteHandler:
         families = await asyncio.gather(*(contribute(facts, buckets_per_decade) for contribute in contributions))
         return Stream(
             _chunks(lines([*chain.from_iterable(families), UP], openmetrics=openmetrics)),
-            media_type=OPENMETRICS_TYPE if openmetrics else CLASSIC_TYPE,
-            headers={"cache-control": "no-store"},
+            headers={
+                "content-type": OPENMETRICS_TYPE if openmetrics else CLASSIC_TYPE,
+                "cache-control": "no-store",
+            },
         )
 
     return metrics

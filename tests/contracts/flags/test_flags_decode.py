@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raingauge.contract import Decoded, Reason, Received, Reject, Settings, Undecodable
@@ -274,8 +274,8 @@ def test_what_is_no_message_is_undecodable(body: bytes) -> None:
 
 def test_limits_are_the_settings() -> None:
     """A name or a part that is too large is rejected; too many items make the message undecodable."""
-    settings = Settings({"flags_part_max_bytes": 40, "flags_items_max": 3, "flags_name_max_chars": 9})
-    received = Received(**{**fields(RECEIVED), "settings": settings})
+    limits = Settings({"flags_part_max_bytes": 40, "flags_items_max": 3, "flags_name_max_chars": 9})
+    received = Received(**{**fields(RECEIVED), "settings": limits})
     flags = [wire.AppliedFlag(flag=name).SerializeToString() for name in ("f" * 9, "f" * 10)]
     assigned = [wire.FlagAssigned(flags=flags), wire.FlagAssigned(resolve_id="r" * 40)]
     logs = wire.FlagLogs(flag_assigned=[one.SerializeToString() for one in assigned])
@@ -330,6 +330,7 @@ def test_no_message_buys_much_memory(hostile: bytes) -> None:
     assert peak < 16 * (len(hostile) + 1_000_000)
 
 
+@settings(deadline=None)
 @given(body=st.binary(max_size=200) | st.binary(max_size=100).map(lambda raw: b"\x12" + varint(len(raw)) + raw))
 def test_no_bytes_crash_the_decoder(body: bytes) -> None:
     """Whatever arrives ends in rows, rejects or one clear refusal, and rows always fit their columns."""
@@ -353,6 +354,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     batch=st.dictionaries(
         st.sampled_from(["flagAssigned", "flag_assigned", "telemetryData", "flagResolveInfo", "batch"]), json_values
@@ -382,6 +384,7 @@ def _finite(value: Any) -> bool:
 latencies = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(values=latencies, data=st.data())
 def test_any_split_of_observations_gives_the_same_totals(values: list[int], data: st.DataObject) -> None:
     """However resolves are grouped into flushes, glued and ordered, the totals are the same."""
