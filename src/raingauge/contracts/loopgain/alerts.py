@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 from litestar import HttpMethod, get
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler, route
+from litestar.params import FromPath
 
 from raingauge.contract import Facts, Refused
 from raingauge.contracts.loopgain.intake import HEADERS
@@ -33,19 +35,19 @@ class Deliveries(msgspec.Struct, frozen=True):
 
 
 @get("/v1/alerts/rules", opt=OPT, response_headers=HEADERS)
-async def rules(facts: Facts) -> Rules:  # noqa: ARG001 - the credential is asked for
+async def rules(facts: NamedDependency[Facts]) -> Rules:  # noqa: ARG001 - the credential is asked for
     """Always empty."""
     return Rules()
 
 
 @get("/v1/alerts/deliveries", opt=OPT, response_headers=HEADERS)
-async def deliveries(facts: Facts) -> Deliveries:  # noqa: ARG001
+async def deliveries(facts: NamedDependency[Facts]) -> Deliveries:  # noqa: ARG001
     """Always empty."""
     return Deliveries()
 
 
 @route("/v1/alerts/rules", http_method=[HttpMethod.POST], opt=OPT, include_in_schema=False)
-async def rule_creation(facts: Facts) -> None:  # noqa: ARG001
+async def rule_creation(facts: NamedDependency[Facts]) -> None:  # noqa: ARG001
     raise _not_available()
 
 
@@ -55,24 +57,24 @@ async def rule_creation(facts: Facts) -> None:  # noqa: ARG001
     opt=OPT,
     include_in_schema=False,
 )
-async def rules_by_other_methods(facts: Facts) -> None:  # noqa: ARG001
+async def rules_by_other_methods(facts: NamedDependency[Facts]) -> None:  # noqa: ARG001
     raise Refused(Reason.METHOD_NOT_ALLOWED)
 
 
 @route("/v1/alerts/rules/{rule_id:str}", http_method=ALL_METHODS, opt=OPT, include_in_schema=False)
-async def rule_change(request: AnyRequest, rule_id: str, facts: Facts) -> None:  # noqa: ARG001
+async def rule_change(request: AnyRequest, rule_id: FromPath[str], facts: NamedDependency[Facts]) -> None:  # noqa: ARG001
     _check_id(rule_id)
     raise _not_available() if request.method in ("PUT", "DELETE") else Refused(Reason.METHOD_NOT_ALLOWED)
 
 
 @route("/v1/alerts/rules/{rule_id:str}/test", http_method=[HttpMethod.POST], opt=OPT, include_in_schema=False)
-async def rule_trial(rule_id: str, facts: Facts) -> None:  # noqa: ARG001
+async def rule_trial(rule_id: FromPath[str], facts: NamedDependency[Facts]) -> None:  # noqa: ARG001
     _check_id(rule_id)
     raise _not_available()
 
 
 @route("/v1/alerts/rules/{rule_id:str}/test", http_method=OTHER_THAN_POST, opt=OPT, include_in_schema=False)
-async def rule_trial_by_other_methods(rule_id: str) -> None:  # noqa: ARG001
+async def rule_trial_by_other_methods(rule_id: FromPath[str]) -> None:  # noqa: ARG001
     raise Refused(Reason.METHOD_NOT_ALLOWED)
 
 

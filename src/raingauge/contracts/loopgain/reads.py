@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 from litestar import HttpMethod, Request, get, post
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler, route
+from litestar.params import FromPath, RawBody
 
 from raingauge.contract import Facts, Refused
 from raingauge.contract import Scope as TokenScope
@@ -165,13 +167,13 @@ def _list_scope(facts: Facts, query: Mapping[str, str], *more: str) -> Scope:
 
 
 @get("/v1/stats", opt=OPT, response_headers=HEADERS)
-async def stats(request: AnyRequest, facts: Facts) -> Stats:
+async def stats(request: AnyRequest, facts: NamedDependency[Facts]) -> Stats:
     """Sums over the last 30 days. Filters: `framework`, `loop_type`, `team`, `workload_id`, `include_calibration`."""
     return await read_stats(facts, first_values(request))
 
 
 @get("/v1/profiles", opt=OPT, response_headers=HEADERS)
-async def profiles(request: AnyRequest, facts: Facts) -> Profiles:
+async def profiles(request: AnyRequest, facts: NamedDependency[Facts]) -> Profiles:
     """Loop gains of single loops. Filters as for `/v1/stats`, and `since_hours`, `limit`."""
     query = first_values(request)
     scope = _list_scope(facts, query)
@@ -180,7 +182,7 @@ async def profiles(request: AnyRequest, facts: Facts) -> Profiles:
 
 
 @get("/v1/events", opt=OPT, response_headers=HEADERS)
-async def events(request: AnyRequest, facts: Facts) -> Events:
+async def events(request: AnyRequest, facts: NamedDependency[Facts]) -> Events:
     """Results of single loops. Filters as for `/v1/profiles`, and `rollbacks_only=true`."""
     query = first_values(request)
     rollbacks = ("e.rollback_triggered",) if query.get("rollbacks_only") == "true" else ()
@@ -190,7 +192,7 @@ async def events(request: AnyRequest, facts: Facts) -> Events:
 
 
 @get("/v1/event/{event_id:path}", opt=OPT, response_headers=HEADERS)
-async def event(event_id: str, facts: Facts) -> OneEvent:
+async def event(event_id: FromPath[str], facts: NamedDependency[Facts]) -> OneEvent:
     """One loop by the `id` that the lists give. Of any age, calibration or not."""
     wanted = positive_integer(event_id.removeprefix("/"))
     if wanted is None:
@@ -232,7 +234,7 @@ def no_browsers(connection: AnyConnection, _: BaseRouteHandler) -> None:
     response_headers=HEADERS,
     status_code=200,
 )
-async def reset(facts: Facts, body: bytes) -> Reset:
+async def reset(facts: NamedDependency[Facts], body: RawBody) -> Reset:
     """Delete all loops of the caller. The body must be `{"confirm": "reset"}`."""
     payload = read_json(body)
     if not isinstance(payload, dict) or payload.get("confirm") != "reset":

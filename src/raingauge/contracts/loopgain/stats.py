@@ -1,6 +1,6 @@
 """`GET /v1/stats`: one statement, so that all its numbers are of the same moment.
 
-rows ──one scan──▶ sums per outcome ──▶ totals and percentiles over all outcomes
+rows ──one scan──▶ sums per outcome ──▶ totals over all outcomes
 └────one scan──▶ counts per workload, framework, loop type and team
 """
 
@@ -17,7 +17,7 @@ from raingauge.contracts.loopgain.query import COUNTED, DEFAULT_WINDOW, Scope, i
 
 Number = int | float
 
-WORKLOADS_MAX: Final = 5_000
+GROUPS_MAX: Final = 5_000
 LABELS_MAX: Final = 50
 
 
@@ -88,9 +88,10 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """One group of rows: of `kind` outcome, totals, workload_id, framework, loop_type, team or all.
+    """One group of rows: of `kind` outcome, totals, ranks, workload_id, framework, loop_type, team or all.
 
-    `rows` also counts calibration rows, `events` only what the read is about. The sums exist for outcome and totals.
+    `rows` also counts calibration rows, `events` only what the read is about. Sums exist for outcome and totals, the
+    last three members for ranks.
     """
 
     kind: str
@@ -129,36 +130,42 @@ _SUMS: Final = {
 # quantileExact(p) takes the value at position trunc(p·n), counted from 0. On negated values that counts from the
 # largest, so 0.5 gives the lower of two middle ranks, and 0.01 the rank ceil(0.99·n).
 _RANKS: Final = {
-    "lower_median": ("-", "quantileExact", "0.5", "-profile_max"),
-    "upper_median": ("", "quantileExact", "0.5", "profile_max"),
-    "p99": ("-", "quantileExact", "0.01", "-profile_max"),
+    "lower_median": "-quantileExact(0.5)(-profile_max)",
+    "upper_median": "quantileExact(0.5)(profile_max)",
+    "p99": "-quantileExact(0.01)(-profile_max)",
 }
 
 
 def _sql(scope: Scope, *, calibration: bool) -> str:
-    """Both scans as one statement; every row is a `Group`."""
+    """All scans as one statement; every row is a `Group`."""
     counted = "true" if calibration else COUNTED
-    inner = [f"{sql} AS {name}" for name, sql in _SUMS.items()]
-    inner += [f"{kind}State({p})({value}) AS {name}" for name, (_, kind, p, value) in _RANKS.items()]
-    outer = [f"sum(o.{name}) AS {name}" for name in _SUMS]
-    outer += [f"{sign}{kind}Merge({p})(o.{name}) AS {name}" for name, (sign, kind, p, _) in _RANKS.items()]
-    none = [f"NULL AS {name}" for name in (*_SUMS, *_RANKS)]
+    loops = f"loop_events AS e WHERE {scope.where} AND {counted}"
+    sums = ", ".join(f"{sql} AS {name}" for name, sql in _SUMS.items())
     return f"""
-        SELECT if(grouping(o.outcome) = 0, 'outcome', 'totals') AS kind, o.outcome AS value,
-            sum(o.events) AS rows, sum(o.events) AS events, {", ".join(outer)}
-        FROM (SELECT outcome, count() AS events, {", ".join(inner)}
-            FROM loop_events AS e WHERE {scope.where} AND {counted} GROUP BY outcome) AS o
-        GROUP BY GROUPING SETS ((o.outcome), ())
+        SELECT * FROM (
+            SELECT if(grouping(o.outcome) = 0, 'outcome', 'totals') AS kind, o.outcome AS value,
+                sum(o.events) AS rows, sum(o.events) AS events, {_columns({name: f"sum(o.{name})" for name in _SUMS})}
+            FROM (SELECT outcome, count() AS events, {sums} FROM {loops} GROUP BY outcome) AS o
+            GROUP BY GROUPING SETS ((o.outcome), ())
+            ORDER BY kind, events DESC, value DESC LIMIT {GROUPS_MAX} BY kind)
+        UNION ALL
+        SELECT 'ranks' AS kind, NULL AS value, 0 AS rows, 0 AS events, {_columns(_RANKS)}
+        FROM {loops}
         UNION ALL
         SELECT * FROM (
             SELECT multiIf(grouping(workload_id) = 0, 'workload_id', grouping(framework) = 0, 'framework',
                     grouping(loop_type) = 0, 'loop_type', grouping(team) = 0, 'team', 'all') AS kind,
                 coalesce(workload_id, framework, loop_type, team) AS value,
-                count() AS rows, countIf({counted}) AS events, {", ".join(none)}
+                count() AS rows, countIf({counted}) AS events, {_columns({})}
             FROM loop_events AS e WHERE {scope.where}
             GROUP BY GROUPING SETS ((workload_id), (framework), (loop_type), (team), ())
-            ORDER BY kind, if(kind = 'workload_id', events, rows) DESC, value DESC LIMIT {WORKLOADS_MAX} BY kind)
+            ORDER BY kind, if(kind = 'workload_id', events, rows) DESC, value DESC LIMIT {GROUPS_MAX} BY kind)
     """  # noqa: S608 - built from names of this file; values are bound
+
+
+def _columns(given: Mapping[str, str]) -> str:
+    """The columns of a `Group` from `rows` on: NULL where nothing is given."""
+    return ", ".join(f"{given.get(name, 'NULL')} AS {name}" for name in (*_SUMS, *_RANKS))
 
 
 async def read_stats(facts: Facts, query: Mapping[str, str]) -> Stats:
@@ -168,6 +175,7 @@ async def read_stats(facts: Facts, query: Mapping[str, str]) -> Stats:
     groups = await facts.rows(_sql(scope, calibration=calibration), Group, **scope.parameters)
     outcomes = _ranked(groups, "outcome")
     totals = next((group for group in groups if group.kind == "totals" and group.events), None)
+    ranks = next(group for group in groups if group.kind == "ranks")
     return Stats(
         customer_id=facts.customer,
         tier=facts.tier or None,
@@ -179,7 +187,7 @@ async def read_stats(facts: Facts, query: Mapping[str, str]) -> Stats:
         frameworks=_values(groups, "framework"),
         loop_types=_values(groups, "loop_type"),
         teams=_values(groups, "team"),
-        aggregates=Aggregates(_median(totals), totals.p99 if totals else None, [_outcome(g) for g in outcomes]),
+        aggregates=Aggregates(_median(ranks), ranks.p99, [_outcome(g) for g in outcomes]),
         calibration_excluded=sum(g.rows - g.events for g in groups if g.kind == "all"),
         calibration_included=calibration,
     )
@@ -218,8 +226,8 @@ def _totals(group: Group) -> Totals:
     )
 
 
-def _median(totals: Group | None) -> Number | None:
-    if totals is None or totals.lower_median is None or totals.upper_median is None:
+def _median(ranks: Group) -> Number | None:
+    if ranks.lower_median is None or ranks.upper_median is None:
         return None
-    middle = (totals.lower_median + totals.upper_median) / 2
-    return middle if math.isfinite(middle) else totals.lower_median / 2 + totals.upper_median / 2
+    middle = (ranks.lower_median + ranks.upper_median) / 2
+    return middle if math.isfinite(middle) else ranks.lower_median / 2 + ranks.upper_median / 2
