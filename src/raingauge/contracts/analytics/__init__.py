@@ -6,6 +6,8 @@ from typing import Final
 
 from raingauge.contract import Contract
 from raingauge.contracts.analytics.intake import COLLECT
+from raingauge.contracts.analytics.reads import HANDLERS
+from raingauge.contracts.analytics.rollups import ROLLUP_DAYS, ROLLUPS
 from raingauge.contracts.analytics.tables import EVENT_DAYS, EVENTS
 
 ANALYTICS: Final = Contract(
@@ -13,5 +15,7 @@ ANALYTICS: Final = Contract(
     title="Product usage",
     intakes=(COLLECT,),
     tables=(EVENTS,),
-    knobs=(EVENT_DAYS,),
+    rollups=ROLLUPS,
+    handlers=HANDLERS,
+    knobs=(EVENT_DAYS, ROLLUP_DAYS),
 )

@@ -7,12 +7,12 @@ from typing import Final
 from raingauge.contract import Column, Knob, Table
 
 
-def _positive(days: int) -> str | None:
+def positive(days: int) -> str | None:
     return None if days > 0 else "must be greater than 0"
 
 
 EVENT_DAYS: Final = Knob(
-    "analytics_event_days", 400, "How long product usage events are kept after arrival.", "days", _positive
+    "analytics_event_days", 400, "How long product usage events are kept after arrival.", "days", positive
 )
 
 _NAME: Final = "LowCardinality(String)"

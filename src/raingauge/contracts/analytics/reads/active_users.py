@@ -1,0 +1,65 @@
+"""`GET /api/analytics/active-users`: the contract's number beside those that allow for shared ids."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, statement
+
+
+class ActiveUsers(msgspec.Struct, frozen=True):
+    """One period, named by its first UTC day.
+
+    `installations` and `instances` are the contract's numbers; both are too low where many machines report one id.
+    `pairs` counts installation and instance together. `unshared` are the installations without the well-known
+    shared ids, and `shared_sessions` the different sessions behind those ids: at least one user stands for the first
+    of them. `all_versions` are the installations with any event of any version of the wire format.
+    """
+
+    period: str
+    installations: int
+    instances: int
+    pairs: int
+    unshared: int
+    shared_sessions: int
+    all_versions: int
+
+
+_BUCKETS: Final = {
+    "day": "day",
+    "week": "toMonday(day)",
+    "month": "toStartOfMonth(day)",
+    "window": "{first_day:Date}",
+}
+_SQL: Final = """
+    SELECT toString($bucket) AS period,
+        uniqExactIf(installation, counted) AS installations,
+        uniqExactIf(instance, counted AND instance != 0) AS instances,
+        uniqExactIf(sipHash64(installation, instance), counted) AS pairs,
+        uniqExactIf(installation, counted AND NOT shared) AS unshared,
+        uniqExactIf(shared_session, counted AND shared_session != 0) AS shared_sessions,
+        uniqExact(installation) AS all_versions
+    FROM $activity WHERE $filter
+    GROUP BY period ORDER BY period LIMIT {limit:UInt32}
+"""
+
+
+@get("/api/analytics/active-users", dependencies=FILTERS)
+async def active_users(
+    facts: NamedDependency[Facts],
+    window: NamedDependency[Window],
+    filters: NamedDependency[Filters],
+    period: Annotated[
+        Literal["day", "week", "month", "window"],
+        QueryParameter(description="Length of a period; weeks begin on Monday."),
+    ] = "day",
+) -> Page[list[ActiveUsers]]:
+    """Active installations and instances by day, week, month or over the whole window, with and without shared ids."""
+    sql = statement(facts, _SQL, bucket=_BUCKETS[period])
+    return await facts.page(window, sql, ActiveUsers, **bound(window, filters))

@@ -1,0 +1,105 @@
+"""What all reads of product usage share: filters, ready-made audiences, the two views, whole UTC days."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from string import Template
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from litestar.di import Provide
+from litestar.params import QueryParameter
+
+from raingauge.contract import Facts, Window
+from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TURNS
+
+Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
+View: TypeAlias = Annotated[
+    Literal["contract", "corrected"],
+    QueryParameter(description="The contract's own formula, or the one that allows for what the client really sends."),
+]
+
+FIRST_DAY: Final = date(2020, 1, 1)
+"""First day that is believed; events of broken clocks lie before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Restrictions of a read; the empty string restricts nothing."""
+
+    module: str
+    owner_module: str
+    execution_kind: str
+    phase: str
+    version: str
+    platform: str
+    deployment_mode: str
+    audience: Audience
+
+
+async def _filters(
+    module: Annotated[str, QueryParameter(description="Business surface, such as session or router.")] = "",
+    owner_module: Annotated[str, QueryParameter(description="Module the work was done for.")] = "",
+    execution_kind: Annotated[str, QueryParameter(description="user_session, subagent, always_on, …")] = "",
+    phase: Annotated[str, QueryParameter(description="Step of a background run.")] = "",
+    version: Annotated[str, QueryParameter(description="Version of the application.")] = "",
+    platform: Annotated[str, QueryParameter(description="linux, darwin, win32, …")] = "",
+    deployment_mode: Annotated[str, QueryParameter(description="source, docker, npm_binary, …")] = "",
+    audience: Annotated[
+        Audience,
+        QueryParameter(description="ordinary: users' own chats; always_on: background runs in the agent loop."),
+    ] = "all",
+) -> Filters:
+    return Filters(module, owner_module, execution_kind, phase, version, platform, deployment_mode, audience)
+
+
+FILTERS: Final = {"filters": Provide(_filters)}
+"""The dependency that gives a handler its `filters: Filters`."""
+
+_FILTER: Final = """(
+    day BETWEEN {first_day:Date} AND {last_day:Date}
+    AND ({module:String} = '' OR module = {module:String})
+    AND ({owner_module:String} = '' OR owner_module = {owner_module:String})
+    AND ({execution_kind:String} = '' OR execution_kind = {execution_kind:String})
+    AND ({phase:String} = '' OR phase = {phase:String})
+    AND ({version:String} = '' OR app_version = {version:String})
+    AND ({platform:String} = '' OR platform = {platform:String})
+    AND ({deployment_mode:String} = '' OR deployment_mode = {deployment_mode:String})
+    AND ({audience:String} != 'ordinary'
+        OR module = 'session' AND owner_module = 'session' AND execution_kind = 'user_session')
+    AND ({audience:String} != 'always_on' OR module = 'session' AND owner_module = 'always_on')
+)"""
+_WANTED: Final = "({corrected:UInt8} = 0 OR run NOT IN (SELECT run FROM $cron_runs)) AND $filter"
+_ROLLUPS: Final = {
+    "activity": ACTIVITY.table, "steps": STEPS.table, "turns": TURNS.table, "cron_runs": CRON_RUNS.table,
+    "failures": FAILURES.table,
+}  # fmt: skip
+
+
+def statement(facts: Facts, text: str, **parts: str) -> str:
+    """SQL with `$filter`, `$stages` and the names of rollups (`$turns`, …) filled in.
+
+    `$wanted` is the filter for turns: the corrected view leaves out those that a schedule began.
+    `parts` fill what else the text leaves open: expressions of this folder, never what a caller sent.
+    """
+    text = text.replace("$wanted", _WANTED)
+    sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in text}
+    stages = ", ".join(f"'{stage}'" for stage in STAGES)
+    return Template(text).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
+
+
+def bound(window: Window, filters: Filters, view: str = "contract", days_before: int = 0) -> dict[str, Any]:
+    """Values for the parameters of `statement`.
+
+    The window counts in whole UTC days. A day more is looked at on either side, because a scheduled turn can begin or
+    end across midnight; `days_before` widens it further.
+    """
+    first, last = window.days
+    return {
+        **asdict(filters),
+        "first_day": first,
+        "last_day": last,
+        "since_day": max(first - timedelta(days=1 + days_before), FIRST_DAY),
+        "until_day": last + timedelta(days=1),
+        "corrected": int(view == "corrected"),
+    }

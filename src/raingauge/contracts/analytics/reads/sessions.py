@@ -1,0 +1,116 @@
+"""`GET /api/analytics/sessions`: turns, how they ended, how long they took, and their tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
+
+
+class Turns(msgspec.Struct, frozen=True):
+    """Turns of one day, phase or version, or all (`key` is empty).
+
+    `contract` judges turns and tool calls by the outcome of their rows; `corrected` judges turns by their stop reason
+    and tool calls by their result, and leaves out scheduled turns. Rates are None without data. Durations, in seconds,
+    are of turns whose start and end were both seen.
+    """
+
+    key: str
+    events: int
+    sessions: int
+    installations: int
+    turns: int
+    ended: int
+    completed: int
+    success_rate: float | None
+    completed_sessions: int
+    error_sessions: int
+    tool_calls: int
+    tool_errors: int
+    tool_error_rate: float | None
+    seconds_p50: float | None
+    seconds_p95: float | None
+
+
+class StopReason(msgspec.Struct, frozen=True):
+    """Why turns ended: `share` of all `turns` that said why."""
+
+    stop_reason: str
+    turns: int
+    share: float
+
+
+class ToolUse(msgspec.Struct, frozen=True):
+    """Calls of one tool. `contract` counts rows, `corrected` counts results."""
+
+    tool_name: str
+    calls: int
+    errors: int
+    error_rate: float | None
+
+
+_KEYS: Final = {"total": "''", "day": "toString(day)", "phase": "phase", "version": "app_version"}
+_TURNS: Final = """
+    SELECT t.key AS key, t.events AS events, sessions, installations, turns, ended, completed,
+        completed / nullIf(ended, 0) AS success_rate, completed_sessions, error_sessions,
+        tool_calls, tool_errors, tool_errors / nullIf(tool_calls, 0) AS tool_error_rate,
+        if(empty(took), NULL, took[1]) AS seconds_p50, if(empty(took), NULL, took[2]) AS seconds_p95
+    FROM (
+        SELECT $key AS key, sum(r.events) AS events,
+            uniqExactIf(session, session != 0) AS sessions, uniqExact(installation) AS installations,
+            sum(starts) AS turns,
+            if({corrected:UInt8}, sum(r.ended), sum(end_rows)) AS ended,
+            if({corrected:UInt8}, sum(r.completed), sum(end_rows_good)) AS completed,
+            uniqExactIf(session, session != 0 AND r.completed > 0) AS completed_sessions,
+            uniqExactIf(session, session != 0 AND r.raised > 0) AS error_sessions,
+            if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)) AS tool_calls,
+            if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad)) AS tool_errors
+        FROM $turns AS r WHERE $wanted GROUP BY key
+    ) AS t
+    LEFT JOIN (
+        SELECT key, quantilesExact(0.5, 0.95)(dateDiff('millisecond', started, finished) / 1000) AS took FROM (
+            SELECT max($key) AS key, minIf(started_at, starts > 0) AS started, max(ended_at) AS finished
+            FROM $turns WHERE run != 0 AND $wanted GROUP BY run
+            HAVING sum(starts) > 0 AND sum(ended) > 0 AND finished >= started
+        ) GROUP BY key
+    ) AS d ON t.key = d.key
+    ORDER BY key LIMIT {limit:UInt32}
+"""
+_STOP_REASONS: Final = """
+    SELECT arrayJoin(stop_reasons) AS stop_reason, count() AS turns, turns / sum(count()) OVER () AS share
+    FROM $turns WHERE $wanted
+    GROUP BY stop_reason ORDER BY turns DESC, stop_reason LIMIT {limit:UInt32}
+"""
+_TOOLS: Final = """
+    SELECT tool_name,
+        if({corrected:UInt8}, sum(calls_worked) + sum(raised), sum(used)) AS calls,
+        if({corrected:UInt8}, sum(raised), sumIf(used, outcome IN ('failed', 'aborted', 'timeout', 'denied'))) AS errors,
+        errors / nullIf(calls, 0) AS error_rate
+    FROM $steps WHERE loop_stage = 'tool_call' AND tool_name != '' AND $filter
+    GROUP BY tool_name HAVING calls > 0 ORDER BY calls DESC, tool_name LIMIT {limit:UInt32}
+"""
+
+
+@get("/api/analytics/sessions", dependencies=FILTERS)
+async def sessions(
+    facts: NamedDependency[Facts],
+    window: NamedDependency[Window],
+    filters: NamedDependency[Filters],
+    view: View = "contract",
+    by: Annotated[
+        Literal["total", "day", "phase", "version", "stop_reason", "tool"], QueryParameter(description="What a row is.")
+    ] = "total",
+) -> Page[list[Turns]] | Page[list[StopReason]] | Page[list[ToolUse]]:
+    """Turns of the agent loop: sessions, outcomes, durations; or stop reasons; or tools."""
+    values = bound(window, filters, view)
+    if by == "stop_reason":
+        return await facts.page(window, statement(facts, _STOP_REASONS), StopReason, **values)
+    if by == "tool":
+        return await facts.page(window, statement(facts, _TOOLS), ToolUse, **values)
+    return await facts.page(window, statement(facts, _TURNS, key=_KEYS[by]), Turns, **values)
