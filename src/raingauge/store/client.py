@@ -6,6 +6,8 @@ memory, caches of several GiB) are for a server that owns its machine, so the op
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -96,6 +98,22 @@ class Session:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+@contextmanager
+def own_temporary_files(data_dir: Path) -> Iterator[None]:
+    """Keep this process's temporary files inside the data directory, and remove what a crash left there.
+
+    The embedded engine takes inserted rows from a temporary file, and rows must not lie about elsewhere.
+    """
+    directory = data_dir / "tmp"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(directory)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def connect(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Session:

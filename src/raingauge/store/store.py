@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -12,7 +13,7 @@ from raingauge.rollup.runner import RollupRunner, load_coverage
 from raingauge.rollup.windows import Windows
 from raingauge.settings import READERS, Settings
 from raingauge.store import reader, schema, writer
-from raingauge.store.client import Session, connect, is_shared
+from raingauge.store.client import Session, connect, is_shared, own_temporary_files
 from raingauge.store.reader import Reader
 from raingauge.store.retention import Retention
 from raingauge.store.writer import Writer
@@ -32,12 +33,17 @@ class Store:
     """The opened facts. One per process: chDB holds one data path at a time."""
 
     def __init__(
-        self, settings: Settings, contracts: Iterable[Contract], sessions: Sequence[Session], clock: Clock
+        self,
+        settings: Settings,
+        contracts: Iterable[Contract],
+        sessions: Sequence[Session],
+        clock: Clock,
+        resources: ExitStack,
     ) -> None:
-        """`sessions` are for writing, upkeep and reads, in this order."""
+        """`sessions` are for writing, upkeep and reads, in this order; `resources` closes everything."""
         contracts = tuple(contracts)
         writing, self._upkeep, *reading = sessions
-        self._sessions = sessions
+        self._resources = resources
         windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
         self.writer = Writer(writing, contracts, clock)
         self.reader = Reader(reading, windows)
@@ -55,15 +61,14 @@ class Store:
         contracts = tuple(contracts)
         read_bounds = reader.client_settings(settings, shared=is_shared(settings))
         bounds = [writer.SETTINGS, writer.SETTINGS, *(read_bounds for _ in range(settings[READERS]))]
-        sessions: list[Session] = []
-        try:
-            sessions.append(connect(settings, data_dir, bounds[0]))
+        with ExitStack() as resources:
+            resources.enter_context(own_temporary_files(data_dir))
+            sessions = [
+                resources.enter_context(closing(connect(settings, data_dir, client_settings)))
+                for client_settings in bounds
+            ]
             schema.migrate(sessions[0], contracts)
-            sessions.extend(connect(settings, data_dir, client_settings) for client_settings in bounds[1:])
-            return cls(settings, contracts, sessions, clock)
-        except BaseException:
-            _close(sessions)
-            raise
+            return cls(settings, contracts, sessions, clock, resources.pop_all())
 
     def system(self) -> list[TableSize]:
         """Rows and bytes of every table."""
@@ -79,9 +84,4 @@ class Store:
 
     def close(self) -> None:
         """Wait for running statements and let go of the data path."""
-        _close(self._sessions)
-
-
-def _close(sessions: Iterable[Session]) -> None:
-    for session in sessions:
-        session.close()
+        self._resources.close()
