@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from raingauge.contract import Window
 from raingauge.durations import parse_duration
@@ -52,6 +52,6 @@ def window(
     return Window(start, end, limit)
 
 
-Since = Annotated[str, Parameter(description="Start: ISO 8601 or an age such as 24h or 7d.")]
-Until = Annotated[str, Parameter(description="End, exclusive; empty is now.")]
-Limit = Annotated[int, Parameter(description="Most rows to return.")]
+Since = Annotated[str, QueryParameter(description="Start: ISO 8601 or an age such as 24h or 7d.")]
+Until = Annotated[str, QueryParameter(description="End, exclusive; empty is now.")]
+Limit = Annotated[int, QueryParameter(description="Most rows to return.")]

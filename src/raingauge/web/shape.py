@@ -63,7 +63,7 @@ class ApiResponse(Response[Any]):
             if wanted != "csv":
                 raise Refused(Reason.INVALID_PARAMETER, "format: must be json or csv")
             self.content = to_csv(self.content.data)
-            self.media_type = "text/csv; charset=utf-8"
+            self.media_type = "text/csv"  # litestar adds the charset
             kwargs["media_type"] = self.media_type
             name = request.url.path.strip("/").replace("/", "-")
             self.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
@@ -79,10 +79,11 @@ def to_csv(data: object) -> str:
     rows = _rows(data)
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    if rows:
-        writer.writerow(rows[0].keys())
+    header = list(rows[0]) if rows else []
+    if header:
+        writer.writerow(header)
     for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
+        writer.writerow([_cell(row.get(name)) for name in header])
     return out.getvalue()
 
 
