@@ -98,7 +98,8 @@ class Queue(Protocol):
     def append(self, message: Message, done: Callable[[Appended | BaseException], None]) -> None:
         """Commit and sync a message, then call `done` from the writer's thread.
 
-        `done` gets Refused(QUEUE_FULL) when a limit is reached and the error when the disk fails.
+        `done` gets Refused(QUEUE_FULL) when a limit is reached and the error when the disk fails. A message that is
+        refused without being written has `done` called at once, before `append` returns.
         """
         ...
 

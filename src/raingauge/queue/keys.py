@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -81,22 +82,28 @@ class Keyring:
 
     def _make(self, name: int) -> None:
         key = secrets.token_bytes(KEY_BYTES)
+        path = self._path(name)
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(self._vault.wrap(key, _purpose(name)))
+                file.flush()
+                os.fsync(file.fileno())
+            sync_directory(self._directory)
+        except OSError:
+            path.unlink(missing_ok=True)  # else a full disk would collect one for every refused message
+            raise
         self._names.add(name)
-        with os.fdopen(os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(self._vault.wrap(key, _purpose(name)))
-            file.flush()
-            os.fsync(file.fileno())
-        sync_directory(self._directory)
         self._opened[name] = AESGCM(key)
 
     def _destroy(self, name: int) -> None:
         path = self._path(name)
-        # In place and synced first: unlinking alone would leave the bytes in blocks that are merely free.
-        with path.open("r+b") as file:
-            file.write(secrets.token_bytes(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
+        with suppress(FileNotFoundError):
+            # In place and synced first: unlinking alone would leave the bytes in blocks that are merely free.
+            with path.open("r+b") as file:
+                file.write(secrets.token_bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
         sync_directory(self._directory)
         self._names.discard(name)
         self._opened.pop(name, None)

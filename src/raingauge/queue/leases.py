@@ -13,10 +13,11 @@ an append. So the held ids are written to a small file that is never synced: it 
 (the page cache keeps it) and needs not survive a power cut, which is no message's fault. At the next start:
 
     one id in the file   ▶ it was alone when the process died: that counts as a failed try
-    several ids          ▶ one of them may be it: no try counts, but each is now leased alone
+    several ids          ▶ any of them may be it: no try counts
 
-Both kinds are leased before all others, one at a time. So a killer is alone by its second crash, is dead-lettered
-after QUEUE_TRIES more, and its neighbours are stored in between.
+Either way they are suspects: leased before all others, an eighth of them at a time, and each part has to be done
+before anything else is leased. So every crash leaves fewer suspects until the killer is alone, and a kill that no
+message is to blame for costs eight small leases. Its neighbours are stored in between.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Leases:
         self._fresh = fresh
         self._suspects = sorted(suspects)
         self._once_suspected = frozenset(self._suspects)
-        self._alone = 0
+        self._part = max(1, len(self._suspects) // 8)
+        self._isolated: frozenset[int] = frozenset()  # the suspects leased last
         self._ready = set(taken_back) - self._once_suspected
         self._later: list[tuple[float, int]] = []
         self._held: dict[int, Held] = {}
@@ -102,11 +104,14 @@ class Leases:
             with self._changed:
                 if self._closed or not self._due():
                     return []
-                suspect = self._suspects[0] if self._suspects else 0
-                known = [suspect] if suspect else heapq.nsmallest(max_messages, self._ready)
-            with closing(self._rows(known, fresh=not suspect)) as rows:
+                suspects = self._suspects[: self._part]
+                known = suspects or heapq.nsmallest(max_messages, self._ready)
+            with closing(self._rows(known, fresh=not suspects)) as rows:
                 taken = _fitting(rows, max_messages, max_bytes)
             with self._changed:
+                if suspects:
+                    self._isolated = frozenset(row.id for row in taken)
+                    del self._suspects[: len(taken)]
                 self._hold(taken)
                 self._marker.write(self._held)
         return taken
@@ -170,10 +175,11 @@ class Leases:
         with self._leasing:
             self._marker.write(())
             self._marker.close()
+            self._reader.close()
 
     def _due(self) -> bool:
         """Whether a lease now would give something."""
-        if self._alone in self._held:
+        if not self._isolated.isdisjoint(self._held):
             return False
         now = self._monotonic()
         while self._later and self._later[0][0] <= now:
@@ -194,9 +200,7 @@ class Leases:
         for row in rows:
             if row.id in self._ready:
                 self._ready.remove(row.id)
-            elif self._suspects:
-                self._alone = self._suspects.pop(0)
-            else:
+            elif row.id not in self._isolated:
                 self._cursor = row.id
                 self._fresh -= 1
             self._held[row.id] = Held(row.intake, len(row.payload))

@@ -26,6 +26,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
@@ -354,8 +355,9 @@ class SqliteQueue:
         self._leases.close()
         with self._reading:
             self._reader.close()
-        self._keys.destroy_unused(self._needed)
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with suppress(OSError, sqlite3.Error):  # a disk without room: the next start finds the log and tidies up
+            self._keys.destroy_unused(self._needed)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.close()
 
     # ---- inside --------------------------------------------------------------------------------------------

@@ -184,18 +184,21 @@ def test_a_kill_costs_a_try_only_where_it_points_at_one_message(
     assert tries == [one.tries for one in leased]
 
 
-def test_suspects_are_leased_one_at_a_time(bench: Bench, append: Append) -> None:
-    """After a crash with several in hand each is alone until it is done, and only then the rest goes on."""
+@pytest.mark.parametrize(("held", "part"), [(2, 1), (16, 2)])
+def test_suspects_are_leased_apart_from_all_others(bench: Bench, append: Append, held: int, part: int) -> None:
+    """After a crash with several in hand few at a time are tried, each part until it is done, and then the rest."""
     queue = bench.open()
-    sent = [append(queue).message_id for _ in range(4)]
+    sent = [append(queue).message_id for _ in range(held + 2)]
     queue.close()
-    finished(bench, HOLD, "2", "kill")
+    finished(bench, HOLD, str(held), "kill")
     queue = bench.open()
-    for suspect in sent[:2]:
-        assert [suspect] == [one.message_id for one in queue.lease(9, MIB)]
-        assert ([], False) == (queue.lease(9, MIB), queue.wait(0.01))
-        queue.acknowledge([suspect], {}).result(20)
-    assert sent[2:] == [one.message_id for one in queue.lease(9, MIB)]
+    for start in range(0, held, part):
+        suspects = sent[start : start + part]
+        assert suspects == [one.message_id for one in queue.lease(9, MIB)]
+        for suspect in suspects:
+            assert ([], False) == (queue.lease(9, MIB), queue.wait(0.01))
+            queue.acknowledge([suspect], {}).result(20)
+    assert sent[held:] == [one.message_id for one in queue.lease(9, MIB)]
 
 
 def test_a_file_size_limit_refuses_and_is_recovered_from(bench: Bench) -> None:
@@ -240,4 +243,9 @@ def test_a_full_disk_refuses_and_is_recovered_from(make_bench: Callable[[], Benc
         queue.acknowledge(kept, {}).result(20)
         queue.housekeep()
         assert 0 == queue.depth().messages
+        kept = [append(queue, b"last").message_id]
+        ballast.write_bytes(bytes(shutil.disk_usage(bench.data_dir).free))
+        queue.close()
+        ballast.unlink()
+        assert kept == [one.message_id for one in bench.open().lease(9, MIB)]
         bench.close()

@@ -113,6 +113,18 @@ def test_a_dead_letter_keeps_its_key_alive(queue: SqliteQueue, bench: Bench, app
     assert [] == key_files(bench)
 
 
+def test_a_key_that_somebody_removed_does_not_stop_housekeeping(
+    queue: SqliteQueue, bench: Bench, append: Append
+) -> None:
+    """What is gone needs no destroying, and new messages get a new key."""
+    append(queue)
+    drain(queue)
+    key_files(bench)[0].unlink()
+    queue.housekeep()
+    append(queue, b"next")
+    assert [b"next"] == [one.message.body for one in queue.lease(9, MIB)]
+
+
 def test_keys_rotate_and_go_one_by_one(bench: Bench, append: Append) -> None:
     """After the set time a new key seals, and each goes as soon as its own messages are gone."""
     queue = bench.open(queue_key_seconds=60.0)
