@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 import pytest
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.params import FromQuery
+from litestar.testing import TestClient
 
-from raingauge.contract import Decoded, Received
+from raingauge.contract import Decoded, Facts, Meta, Page, Received, Settings, Window
+from raingauge.contracts.analytics import ANALYTICS
 from raingauge.contracts.analytics.decode import decode
 from raingauge.contracts.analytics.tables import EVENTS
+from raingauge.store import client, schema
+from raingauge.store.arrow import build
+from raingauge.store.store import Store
+from raingauge.store.writer import InsertBatch, TableCounts
 
 Event: TypeAlias = dict[str, Any]
 
@@ -128,7 +141,8 @@ def worked() -> list[Event]:
     ]
 
 
-ARRIVED = datetime(2026, 8, 22, tzinfo=UTC)
+ARRIVED = NOW = datetime(2026, 8, 22, tzinfo=UTC)
+CUSTOMER = "cust_0123456789abcdef"
 
 
 def decoded(events: list[Any] | bytes) -> Decoded:
@@ -161,3 +175,103 @@ class Usage:
 @pytest.fixture(scope="session")
 def usage() -> Usage:
     return Usage()
+
+
+class ReadFacts(Facts):
+    """One customer's facts over the store of the test, as handlers see them."""
+
+    customer = CUSTOMER
+    tier = ""
+    now = NOW
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.settings = Settings()
+
+    async def rows(self, sql: str, row: type[Any], /, **parameters: object) -> list[Any]:
+        return self._store.reader.rows(sql, {**parameters, "customer": self.customer}, row).rows
+
+    async def page(self, window: Window, sql: str, row: type[Any], /, **parameters: object) -> Page[list[Any]]:
+        first, last = window.days
+        values = {"since": window.since, "until": window.until, "limit": window.limit}
+        rows = await self.rows(sql, row, **{**values, "since_day": first, "until_day": last, **parameters})
+        return Page(rows, Meta(str(window.since), str(window.until), str(self.now), 0, 0.0))
+
+    def rolled(self, table: str) -> str:
+        return self._store.reader.rolled(table)
+
+    async def names(self, keys: Sequence[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, "")
+
+    async def erase(self, table: str) -> int:
+        return self._store.writer.erase(table, self.customer)
+
+
+class Product:
+    """The contract over a store: events in, answers of the reads out."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._message_id = int(ARRIVED.timestamp()) * 1_000_000
+
+        async def facts() -> Facts:
+            return ReadFacts(store)
+
+        async def window(since: FromQuery[str], until: FromQuery[str], limit: FromQuery[int] = 1_000) -> Window:
+            return Window(
+                datetime.fromisoformat(since).replace(tzinfo=UTC),
+                datetime.fromisoformat(until).replace(tzinfo=UTC),
+                limit,
+            )
+
+        self._app = Litestar(
+            [*ANALYTICS.handlers],
+            dependencies={"facts": Provide(facts), "window": Provide(window)},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    def deliver(self, events: list[Event]) -> TableCounts:
+        """One POST: what became of its events, as `stored`, `duplicate` and `conflict`."""
+        self._message_id += 1
+        found = decode(json.dumps(events).encode(), Received(self._message_id, CUSTOMER))
+        rows = pa.Table.from_batches([build(EVENTS, CUSTOMER, self._message_id, found.rows[EVENTS.name])])
+        return self._store.writer.insert(InsertBatch({EVENTS.name: rows})).tables[EVENTS.name]
+
+    def roll_up(self) -> None:
+        """Compute the daily sums, as the server does every 15 minutes."""
+        self._store.rollups.run()
+
+    def ask(self, read: str, **query: str) -> list[dict[str, Any]]:
+        """The rows of a read over August 2026, unless `query` says another window."""
+        with TestClient(self._app) as http:
+            answer = http.get(f"/api/analytics/{read}", params={"since": "2026-08-01", "until": "2026-09-01", **query})
+        assert answer.status_code == 200, answer.text
+        rows: list[dict[str, Any]] = answer.json()["data"]
+        return rows
+
+
+@pytest.fixture
+def product(open_store: Any) -> Product:
+    return Product(open_store(ANALYTICS))
+
+
+@pytest.fixture(scope="module", params=["as facts", "half rolled up", "rolled up"])
+def worked_product(_engine: Path, request: pytest.FixtureRequest) -> Iterator[Product]:
+    """The worked set, delivered in two halves and then once more, with the daily sums at different stages.
+
+    A module reads it and changes nothing: opening a store for each test would take most of the time.
+    """
+    with closing(client.connect(Settings(), _engine, {})) as emptier:
+        for (table,) in emptier.rows("SELECT name FROM system.tables WHERE database = currentDatabase()"):
+            emptier.command(f"DROP TABLE {schema.name(table)} SYNC")
+    with closing(Store.open(Settings(), _engine, [ANALYTICS], lambda: NOW)) as store:
+        found = Product(store)
+        found.deliver(worked()[:6])
+        if request.param != "as facts":
+            found.roll_up()
+        found.deliver(worked()[6:])
+        if request.param == "rolled up":
+            found.roll_up()
+        found.deliver(worked())
+        yield found
