@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
@@ -57,9 +56,9 @@ def _running_postgresql(programs: Path) -> Iterator[str]:
         assert initdb.wait() == 0, (place / "log").read_text()
         server = start("postgres", "-k", str(place), "-c", "listen_addresses=", "-c", "fsync=off")
         try:
-            base = f"postgresql://tester@/{{}}?host={place}"
-            _wait_for(base.format("postgres"), server)
-            yield base
+            url = f"postgresql://tester@/postgres?host={place}"
+            _wait_for(url, server)
+            yield url
         finally:
             server.send_signal(signal.SIGINT)  # a fast shutdown
             server.wait()
@@ -80,20 +79,19 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_base() -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     assert POSTGRESQL is not None
-    with _running_postgresql(POSTGRESQL) as base:
-        yield base
+    with _running_postgresql(POSTGRESQL) as url:
+        yield url
 
 
 @pytest.fixture
-def postgresql_url(postgresql_base: str) -> Iterator[str]:
-    """The URL of a new, empty PostgreSQL database."""
-    name = f"control_{secrets.token_hex(4)}"
-    with psycopg.connect(postgresql_base.format("postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        yield postgresql_base.format(name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def postgresql_url(postgresql_server: str) -> str:
+    """The URL of a PostgreSQL database with nothing in it. Emptying one is much quicker than making another."""
+    with psycopg.connect(postgresql_server) as admin:
+        admin.execute("DROP SCHEMA public CASCADE")
+        admin.execute("CREATE SCHEMA public")
+    return postgresql_server
 
 
 @pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
