@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raingauge.auth.credential import Credential
 from raingauge.contract import Intake, Scope
 from raingauge.edge.limits import DailyCounts, Rate
@@ -77,8 +79,8 @@ class Gate:
         """The reserved message was not accepted."""
         self._daily.release((credential.customer, intake.name))
 
-    def seed_daily(self, intake_name: str, customer: str, counts: list[tuple[float, int]]) -> None:
-        """Start the 24 hours from what is stored: (seconds since 1970, messages) in order of time."""
+    def seed_daily(self, intake_name: str, customer: str, counts: Sequence[tuple[float, int]]) -> None:
+        """See `Edge.seed_daily`."""
         self._daily.seed((customer, intake_name), counts)
 
 

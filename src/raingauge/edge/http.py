@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, cast
@@ -121,13 +122,22 @@ def _with_reported_start(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
 
+        started = False
+
         async def report(event: Event) -> None:
+            nonlocal started
+            started = started or event["type"] == "lifespan.startup.complete"
             if event["type"] == "lifespan.startup.failed":
                 lines = cast(str, event.get("message", "")).strip().splitlines()
                 sys.stderr.write(f"raingauge: the start failed: {lines[-1] if lines else 'no reason given'}\n")
             await send(event)
 
-        await app(scope, receive, report)
+        try:
+            await app(scope, receive, report)
+        except Exception:
+            if not started:
+                traceback.print_exc()
+            raise
 
     return reporting
 

@@ -65,7 +65,10 @@ class Edge:
         self._receiver = Receiver(self._gate, queue, directory, settings, metrics)
         self._requests = metrics.requests
         self._request_counters: dict[tuple[str, str, int], Counter] = {}
-        self.seed_daily = self._gate.seed_daily
+
+    def seed_daily(self, intake_name: str, customer: str, counts: Sequence[tuple[float, int]]) -> None:
+        """Start a customer's 24 hours from what is stored: (seconds since 1970, messages) in order of time."""
+        self._gate.seed_daily(intake_name, customer, counts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

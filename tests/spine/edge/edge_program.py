@@ -2,8 +2,8 @@
 
     python edge_program.py <port> [setting=value …]
 
-The API tells what is queued (`/stored`). Setting `commit_seconds` makes commits slow; `start` = fail or crash breaks
-the start.
+The API tells what is queued (`/stored`). Setting `commit_seconds` makes commits slow; `start` = fail, refuse or crash
+breaks the start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def build(url: str) -> Any:
     from raingauge.errors import SettingError
 
     given = dict(argument.split("=", 1) for argument in sys.argv[2:])
-    if given.pop("start", "") == "fail":
+    start = given.pop("start", "")
+    if start == "fail":
         raise SettingError("RAINGAUGE_PORT=-1: must be a port number")
     commit_seconds = float(given.pop("commit_seconds", "0"))
     shutdown_seconds = float(given.pop("shutdown_seconds", "0"))
@@ -48,6 +49,12 @@ def build(url: str) -> Any:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": body})
             return
+
+        if scope["type"] == "lifespan" and start == "refuse":
+            await send({"type": "lifespan.startup.failed", "message": "the data directory is damaged"})
+            return
+        if scope["type"] == "lifespan" and start == "crash":
+            raise ZeroDivisionError("while opening the store")
 
         async def send_late(event: dict[str, Any]) -> None:
             if event["type"] == "lifespan.shutdown.complete":

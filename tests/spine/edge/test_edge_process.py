@@ -274,11 +274,20 @@ def test_hanging_shutdown_is_cut_off(start: Callable[..., Program]) -> None:
     assert "was killed; what it acknowledged is on disk" in program.text()
 
 
-def test_failed_start_is_told_and_not_repeated(start: Callable[..., Program]) -> None:
-    """A setting that cannot work ends the program with a message and an exit code of its own."""
-    program = start("start=fail")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("fail", "raingauge: RAINGAUGE_PORT=-1: must be a port number\n"),
+        ("refuse", "raingauge: the start failed: the data directory is damaged\n"),
+        ("crash", "ZeroDivisionError: while opening the store\n"),
+    ],
+)
+def test_failed_start_is_told_and_not_repeated(start: Callable[..., Program], how: str, told: str) -> None:
+    """What cannot work ends the program with a message and an exit code of its own."""
+    program = start(f"start={how}")
     assert 3 == program.process.wait(20)
-    assert "raingauge: RAINGAUGE_PORT=-1: must be a port number\n" == program.text()
+    assert 1 == program.text().count(told)
+    assert "Listening" not in program.text()
 
 
 def test_port_in_use_is_told(start: Callable[..., Program]) -> None:
