@@ -1,0 +1,18 @@
+"""The OTLP contract: traces, metrics and logs of AI coding agents and of anything else that speaks OTLP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from raingauge.contract import Contract
+from raingauge.contracts.otlp.intake import INTAKES
+from raingauge.contracts.otlp.knobs import KNOBS
+from raingauge.contracts.otlp.tables import EVENTS, POINTS, SPANS, TOOL_DECISIONS
+
+OTLP: Final = Contract(
+    name="otlp",
+    title="Agents (OTLP)",
+    intakes=INTAKES,
+    tables=(SPANS, EVENTS, TOOL_DECISIONS, POINTS),
+    knobs=KNOBS,
+)

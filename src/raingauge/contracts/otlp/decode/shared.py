@@ -1,0 +1,130 @@
+"""What the rows of all three signals have in common. Everything here is pure."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Final
+
+from raingauge.contract import Received
+from raingauge.contracts.otlp.attributes import Attributes, flag, label, text
+from raingauge.contracts.otlp.knobs import FUTURE_SECONDS, LATE_SECONDS, TYPED_NAMES
+from raingauge.contracts.otlp.sources import CLAUDE_FAMILY, Source
+
+_TIME_MAX_US: Final = 2**63 // 1000
+_STATUS: Final = {0: "", 1: "ok", 2: "error"}
+_SESSIONS: Final = ("session.id", "conversation.id", "cursor.conversation.id", "gen_ai.conversation.id")
+_CALLS: Final = ("tool_use_id", "gen_ai.tool.call.id", "call_id", "request_id", "gen_ai.response.id")
+_AUXILIARY: Final = "auxiliary"
+_ACCEPTED: Final = frozenset({"accept", "approved", "approved_for_session", "approve", "auto_accept", "modify"})
+_REJECTED: Final = frozenset({"reject", "denied", "deny", "abort", "cancel"})
+
+
+class Clock:
+    """The sender's times against our time of arrival."""
+
+    def __init__(self, received: Received) -> None:
+        self.arrived_us = received.message_id
+        self._late_us = self.arrived_us - int(received.settings[LATE_SECONDS] * 1_000_000)
+        self._future_us = self.arrived_us + int(received.settings[FUTURE_SECONDS] * 1_000_000)
+
+    def placed(self, time_ns: int) -> tuple[int, str]:
+        """The time in microseconds since 1970, and `late`, `future` or `untimed` when it is remarkable.
+
+        Nothing is dropped for its time. What has none is placed at its arrival.
+        """
+        time_us = time_ns // 1000
+        if self._late_us <= time_us <= self._future_us:
+            return time_us, ""
+        if not time_us or time_us > _TIME_MAX_US:
+            return self.arrived_us, "untimed"
+        return time_us, "late" if time_us < self._late_us else "future"
+
+
+def session_of(source: Source, attributes: Attributes) -> str:
+    """The session's id. In the Claude family a conversation id names a subagent, not the session."""
+    get = attributes.get
+    session = get("session.id")
+    if session is not None or source in CLAUDE_FAMILY:
+        return text(session)
+    return next((text(found) for key in _SESSIONS if (found := get(key)) is not None), "")
+
+
+def prompt_of(attributes: Attributes) -> str:
+    return text(attributes.get("prompt.id", attributes.get("prompt_id")))
+
+
+def model_of(attributes: Attributes) -> str:
+    get = attributes.get
+    return label(get("model", get("gen_ai.response.model", get("gen_ai.request.model"))))
+
+
+class Tools:
+    """Names of tools, with those that a person may have typed replaced unless the operator allows them."""
+
+    def __init__(self, received: Received) -> None:
+        self._typed = received.settings[TYPED_NAMES]
+
+    def name(self, attributes: Attributes) -> str:
+        get = attributes.get
+        found = label(get("tool_name", get("gen_ai.tool.name", get("function_name"))))
+        if found.startswith("mcp__") and not self._typed:
+            return label(get("tool_name_safe")) or "mcp_tool"
+        return found
+
+
+def status_of(code: int, attributes: Attributes) -> str:
+    """`ok`, `error`, the sender's own code, or empty when nothing is known."""
+    if code:
+        return _STATUS.get(code) or str(code)
+    get = attributes.get
+    if (success := flag(get("success"))) is not None:
+        return "ok" if success else "error"
+    return label(get("status", get("status_code", get("http.response.status_code"))))
+
+
+def error_class_of(attributes: Attributes) -> str:
+    get = attributes.get
+    for key in ("error_class", "error.type", "error_type", "error_category", "error_name", "error_code"):
+        if (found := get(key)) is not None:
+            return label(found)
+    return ""
+
+
+def decision_of(attributes: Attributes) -> tuple[str, str]:
+    """Whether a tool call was accepted and who decided: `config`, `hook` or `user…`. Unknown words are kept."""
+    get = attributes.get
+    raw = label(get("decision", get("decision_type")))
+    if not raw:
+        return "", ""
+    decided_by = label(get("source", get("decision_source")))
+    if not decided_by and "function_name" in attributes:  # Gemini tells only whether it asked
+        decided_by = "config" if raw == "auto_accept" else "user"
+    return "accept" if raw in _ACCEPTED else "reject" if raw in _REJECTED else raw, decided_by.lower()
+
+
+@lru_cache(maxsize=1024)
+def _query_class(raw: str) -> str:
+    if raw in {"main", "subagent", _AUXILIARY}:
+        return raw
+    if raw == "sdk" or raw.startswith("repl_main_thread"):
+        return "main"
+    return "subagent" if raw.startswith(("agent:", "agent.")) or raw == "hook_agent" else _AUXILIARY
+
+
+def query_source_of(attributes: Attributes) -> str:
+    """`main`, `subagent` or `auxiliary`. Senders also name typed agents here, so the raw value is not kept."""
+    raw = attributes.get("query_source", attributes.get("query_source_safe"))
+    return _query_class(raw) if isinstance(raw, str) else ""
+
+
+def call_id_of(attributes: Attributes) -> int:
+    """64 bits that stand for the tool call or model request; 0 for none."""
+    for key in _CALLS:
+        if found := attributes.get(key):
+            return hash64(text(found))
+    return 0
+
+
+def hash64(value: str, key: bytes = b"") -> int:
+    return int.from_bytes(hashlib.blake2b(value.encode(errors="replace"), digest_size=8, key=key).digest(), "big")

@@ -1,0 +1,80 @@
+"""What both encodings become: blocks of plain tuples that carry only allowed attributes.
+
+    JSON ─────▶ json.py ─────┐
+                             ├──▶ Block(resource, scope, records) ──▶ decode/ builds rows
+    protobuf ─▶ protobuf.py ─┘
+
+A record that cannot be read is `None`; it still takes its position, so that it is counted as one reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from raingauge.contracts.otlp.attributes import Attributes, Value
+
+RecordT = TypeVar("RecordT")
+
+JSON: Final = "application/json"
+PROTOBUF: Final = "application/x-protobuf"
+
+Span: TypeAlias = tuple[bytes, bytes, bytes, str, int, int, int, int, Attributes]
+"""trace id, span id, parent's span id (empty: none), name, kind, start ns, end ns, status code, attributes."""
+
+Buckets: TypeAlias = tuple[list[float], list[int]]
+"""Upper bounds in ascending order and how many values fell into each bucket; empty buckets are left out."""
+
+
+class Point(NamedTuple):
+    """A data point of any kind. `value` is a histogram's sum and `entries` how many values it holds; `buckets` is None when they contradict themselves.
+
+    `all_attributes` is text that is equal for equal attribute sets, listed or not. It is only ever hashed.
+    """
+
+    metric: str
+    kind: str
+    temporality: int
+    start_ns: int
+    time_ns: int
+    value: float | None
+    entries: int
+    minimum: float | None
+    maximum: float | None
+    buckets: Buckets | None
+    all_attributes: str
+    attributes: Attributes
+
+
+class Log(NamedTuple):
+    """A log record. `body` is its text, or empty; it is only ever compared with names and hashed."""
+
+    time_ns: int
+    event_name: str
+    body: str
+    severity: int
+    trace_id: bytes
+    span_id: bytes
+    all_attributes: str
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class Block(Generic[RecordT]):
+    """The records of one resource and one scope. Attributes of records already include those of the resource."""
+
+    resource: Attributes
+    scope: str
+    records: list[RecordT | None]
+    all_attributes: str = ""
+
+
+Read: TypeAlias = Callable[[bytes, frozenset[str]], Iterator[Block[RecordT]]]
+"""Reads one signal in one encoding; the set is the allow-list."""
+
+
+def fingerprint(pairs: list[tuple[str, Value | None]]) -> str:
+    """Text that is equal for equal attributes in any order and either encoding."""
+    # A whole double and an integer are one value: JavaScript senders cannot tell them apart.
+    return "\0".join(sorted(f"{key}={float(v) if isinstance(v, (int, float)) else v!r}" for key, v in pairs))
