@@ -130,8 +130,16 @@ class StoreFacts(Facts):
 @pytest.fixture
 def loopgain(stored_facts: Any) -> Iterator[LoopGain]:
     """The routes of LoopGain at 2026-11-21 07:22:18 UTC, with nothing stored."""
-    store = stored_facts(LOOPGAIN, clock=lambda: NOW)
+    yield from routes_over(stored_facts(LOOPGAIN, clock=lambda: NOW))
 
+
+@pytest.fixture(scope="session")
+def routes() -> Iterator[LoopGain]:
+    """The routes without a store, for what is answered before it is asked."""
+    yield from routes_over(None)
+
+
+def routes_over(store: Any) -> Iterator[LoopGain]:
     async def facts(request: Request[Any, Any, Any]) -> Any:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         credential = CREDENTIALS.get(token)
@@ -139,7 +147,7 @@ def loopgain(stored_facts: Any) -> Iterator[LoopGain]:
             raise Refused(Reason.UNAUTHORIZED)
         if not credential.may(request.scope["route_handler"].opt.get("scope", Scope.READ)):
             raise Refused(Reason.FORBIDDEN)
-        return StoreFacts(store, credential)
+        return StoreFacts(store, credential)  # type: ignore[abstract] # these reads need no pages
 
     app = Litestar(
         route_handlers=LOOPGAIN.handlers,
