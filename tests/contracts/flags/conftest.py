@@ -73,3 +73,12 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 @pytest.fixture
 def team(_server: tuple[Server, Database]) -> Team:
     return Team(*_server)
+
+
+other_team = team
+
+
+@pytest.fixture(scope="module")
+def shared_team(_server: tuple[Server, Database]) -> Team:
+    """For tests that store nothing."""
+    return Team(*_server)

@@ -4,6 +4,7 @@ from raingauge.contract import Contract
 from raingauge.contracts.flags.exposition import families
 from raingauge.contracts.flags.intake import INTAKES
 from raingauge.contracts.flags.knobs import FLAGS_KNOBS
+from raingauge.contracts.flags.reads import counts, latency, resolves
 from raingauge.contracts.flags.rollups import FLAG_COUNT_TOTALS, FLAG_TOTALS
 from raingauge.contracts.flags.tables import FLAG_COUNTS, FLAG_DELTAS, FLAG_EXPOSURES
 
@@ -15,4 +16,5 @@ FLAGS = Contract(
     rollups=(FLAG_TOTALS, FLAG_COUNT_TOTALS),
     knobs=FLAGS_KNOBS,
     prometheus=families,
+    handlers=(latency, resolves, counts),
 )
