@@ -18,9 +18,7 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import Error
 
-from raingauge.errors import DataDirectoryError
 from raingauge.settings import MIB, STORE_MEMORY_BYTES, STORE_URL, Settings
 
 ClientSettings: TypeAlias = dict[str, str | int | float]
@@ -119,12 +117,9 @@ def own_temporary_files(data_dir: Path) -> Iterator[None]:
 def connect(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Session:
     """A new session. `client_settings` are ClickHouse settings that hold for all its statements.
 
-    Raises DataDirectoryError when the store cannot be opened.
+    Raises clickhouse_connect's Error when the store cannot be opened.
     """
-    try:
-        return Session(lambda: _client(settings, data_dir, client_settings))
-    except Error as problem:
-        raise DataDirectoryError(f"the facts cannot be opened: {problem}") from problem
+    return Session(lambda: _client(settings, data_dir, client_settings))
 
 
 def _client(settings: Settings, data_dir: Path, client_settings: ClientSettings) -> Client:

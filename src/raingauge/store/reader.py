@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, Error
 from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
 from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
-from raingauge.store.client import ClientSettings, Session
+from raingauge.store.client import ClientSettings, Session, is_shared
 
 RowT = TypeVar("RowT")
 
@@ -27,7 +27,7 @@ OWN_CUSTOMER: Final = "{customer:String}"
 _LIMIT_CODES: Final = frozenset({158, 159, 160, 241, 307, 394, 396})
 
 
-def client_settings(settings: Settings, *, shared: bool) -> ClientSettings:
+def client_settings(settings: Settings) -> ClientSettings:
     """What every read is bound to."""
     bounds: ClientSettings = {
         "max_execution_time": settings[QUERY_TIMEOUT_SECONDS],
@@ -43,7 +43,7 @@ def client_settings(settings: Settings, *, shared: bool) -> ClientSettings:
         "readonly": 2,
     }
     # Another process may have inserted the same item at the same moment, before either could see the other's.
-    return {**bounds, "final": 1} if shared else bounds
+    return {**bounds, "final": 1} if is_shared(settings) else bounds
 
 
 class _Statistics(msgspec.Struct):

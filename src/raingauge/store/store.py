@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from clickhouse_connect.driver.exceptions import Error
+
 from raingauge.contract import Contract
+from raingauge.errors import DataDirectoryError
 from raingauge.rollup.runner import RollupRunner, load_coverage
 from raingauge.rollup.windows import Windows
 from raingauge.settings import READERS, Settings
 from raingauge.store import reader, schema, writer
-from raingauge.store.client import Session, connect, is_shared, own_temporary_files
+from raingauge.store.client import Session, connect, own_temporary_files
 from raingauge.store.reader import Reader
 from raingauge.store.retention import Retention
 from raingauge.store.writer import Writer
@@ -59,16 +62,24 @@ class Store:
         `clock` gives the time as an aware datetime. Raises DataDirectoryError when they cannot be used.
         """
         contracts = tuple(contracts)
-        read_bounds = reader.client_settings(settings, shared=is_shared(settings))
-        bounds = [writer.SETTINGS, writer.SETTINGS, *(read_bounds for _ in range(settings[READERS]))]
-        with ExitStack() as resources:
+        read_bounds = reader.client_settings(settings)
+        write_bounds = writer.client_settings(settings)
+        bounds = [write_bounds, write_bounds, *(read_bounds for _ in range(settings[READERS]))]
+        resources = ExitStack()
+        try:
             resources.enter_context(own_temporary_files(data_dir))
             sessions = [
                 resources.enter_context(closing(connect(settings, data_dir, client_settings)))
                 for client_settings in bounds
             ]
             schema.migrate(sessions[0], contracts)
-            return cls(settings, contracts, sessions, clock, resources.pop_all())
+            return cls(settings, contracts, sessions, clock, resources)
+        except Error as problem:
+            resources.close()
+            raise DataDirectoryError(f"the facts cannot be opened: {problem}") from problem
+        except BaseException:
+            resources.close()
+            raise
 
     def system(self) -> list[TableSize]:
         """Rows and bytes of every table."""
@@ -80,7 +91,11 @@ class Store:
 
     def healthy(self) -> bool:
         """Whether the store answers at all."""
-        return self.writer.healthy()
+        try:
+            self._upkeep.command("SELECT 1")
+        except Error:
+            return False
+        return True
 
     def close(self) -> None:
         """Wait for running statements and let go of the data path."""

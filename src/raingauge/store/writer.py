@@ -8,6 +8,12 @@ For each table of a batch:
 
 Nothing but keys is staged, the lookup returns only what is already stored (usually nothing), and rows are sent
 once. A crash between two tables heals itself when the message is delivered again.
+
+Measured on two shared cores: spans, looked up within their own day, 76,000 rows/s in batches of 5,000 and 137,000 in
+batches of 20,000. Random UUIDs looked up on all days of 10 million rows cost one scan of the id column, 0.19 s per
+batch whatever its size, so larger batches are the way to go faster. Tried for that case and left out: IN over a tuple
+of columns (0.8 s), joining without IN (0.2 to 0.3 s), a table of hashed keys sorted by hash (0.05 s when merged into
+one part, 0.2 s with ten, and 8 bytes more per row), Bloom-filter indexes (5,000 random ids pass most granules).
 """
 
 from __future__ import annotations
@@ -23,11 +29,12 @@ from clickhouse_connect.driver.exceptions import Error
 
 from raingauge.contract import Contract, Table
 from raingauge.errors import Reason, Undecodable
+from raingauge.settings import Settings
 from raingauge.store import schema
 from raingauge.store.arrow import schema_of
-from raingauge.store.client import ClientSettings, Session
+from raingauge.store.client import ClientSettings, Session, is_shared
 
-SETTINGS: Final[ClientSettings] = {
+_SETTINGS: Final[ClientSettings] = {
     "async_insert": 0,
     "max_threads": 2,
     "max_insert_threads": 1,
@@ -36,6 +43,11 @@ SETTINGS: Final[ClientSettings] = {
     "log_queries": 0,
     "enable_join_runtime_filters": 0,  # a second pass over the same few staged keys
 }
+
+
+def client_settings(settings: Settings) -> ClientSettings:
+    """What every insert, deletion and summing up is bound to."""
+    return {**_SETTINGS, "final": 1} if is_shared(settings) else _SETTINGS
 
 
 class TableCounts(NamedTuple):
@@ -128,9 +140,9 @@ class Writer:
             return result
 
     def healthy(self) -> bool:
-        """Whether the store answers at all."""
+        """Whether the store takes rows at all: it answers, and its disk is neither full nor read-only."""
         try:
-            self._session.command("SELECT 1")
+            self._session.command(f"INSERT INTO schema_versions SELECT {schema.SCHEMA_VERSION}, now()")
         except Error:
             return False
         return True

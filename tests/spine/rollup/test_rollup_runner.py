@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 import uuid
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -293,6 +295,41 @@ def test_sums_and_newer_facts_equal_all_facts_at_every_moment(
             world.store.close()
             world.store = open_store(CONTRACT, clock=clock)
         assert world.direct(customer) == world.rolled(customer)
+
+
+def test_reads_beside_inserts_and_runs_miss_nothing_and_count_nothing_twice(world: World) -> None:
+    """While rows are inserted and days are summed up, a read sees at least what was stored before it and never more."""
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def repeat(step: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                step()
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    def calls(totals: list[Total]) -> int:
+        return sum(total.calls for total in totals)
+
+    threads = [
+        threading.Thread(target=repeat, args=(step,)) for step in (lambda: world.call(NOW), world.store.rollups.run)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            before = calls(world.direct())
+            seen = calls(world.rolled())
+            after = calls(world.direct())
+            assert before <= seen <= after
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert [] == failures
+    assert world.direct() == world.rolled()
 
 
 def test_a_read_of_something_that_is_no_rollup_is_an_error(world: World) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raingauge.contract import Column, Contract, Decoded, Table
 from raingauge.errors import QueryError, Reason
-from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, READERS, Settings
+from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, READERS, STORE_URL, Settings
+from raingauge.store import reader, writer
+from raingauge.store.arrow import build
+from raingauge.store.client import connect
 
 if TYPE_CHECKING:
     from tests.conftest import OpenStore, StoredFacts, StoreFacts
@@ -207,3 +213,16 @@ def test_rows_read_says_how_much_was_looked_at(facts: StoredFacts) -> None:
     """The answer tells how many stored rows the read went through."""
     store_rows(facts, "x", "y", "z")
     assert 3 == facts.read(f"SELECT sum(length(text)) AS n FROM everything {MINE}", Number).rows_read
+
+
+def test_on_a_server_rows_that_two_writers_stored_at_once_are_read_once(open_store: OpenStore, data_dir: Path) -> None:
+    """With a store that other processes write to, reads and sums see one row per identity."""
+    once = Table("once", (Column("item", "String", "identity"),), identity=("item",))
+    store = open_store(Contract("probe", "Probe", (), (once,)))
+    for message_id in (1_795_000_000_000_000, 1_795_000_000_000_001):
+        store._upkeep.insert("once", pa.Table.from_batches([build(once, CUSTOMER, message_id, [(0, "x")])]))
+    shared = Settings({STORE_URL.name: "https://facts.example:8443/raingauge"})
+    sql = f"SELECT count() FROM once {MINE}"
+    for bounds in (reader.client_settings(shared), writer.client_settings(shared)):
+        with closing(connect(Settings(), data_dir, bounds)) as session:
+            assert [(1,)] == session.rows(sql, {"customer": CUSTOMER})

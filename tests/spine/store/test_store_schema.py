@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,8 @@ import pytest
 from raingauge.contract import Column, Contract, Decoded, Rollup, Table
 from raingauge.errors import DataDirectoryError
 from raingauge.settings import STORE_MEMORY_BYTES, STORE_URL, Settings
-from raingauge.store.client import connect
 from raingauge.store.schema import SCHEMA_VERSION
+from raingauge.store.store import Store
 
 if TYPE_CHECKING:
     from tests.conftest import OpenStore, StoreFacts
@@ -114,11 +113,12 @@ def test_embedded_engine_keeps_to_its_memory_setting(data_dir: Path) -> None:
     assert "{'mark_cache_size': 33554432, 'max_server_memory_usage': 777000000}" == answer.stdout.strip()
 
 
-def test_a_path_that_cannot_be_opened_is_an_error_of_the_data_directory(data_dir: Path, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_opened_is_an_error_of_the_data_directory(open_store: OpenStore, tmp_path: Path) -> None:
     """Another path than the one this process has open is refused with a clear error."""
     elsewhere = Settings({STORE_URL.name: f"chdb://{tmp_path}/elsewhere"})
-    with closing(connect(Settings(), data_dir, {})), pytest.raises(DataDirectoryError, match="cannot be opened"):
-        connect(elsewhere, tmp_path, {})
+    open_store(contract(CALLS))
+    with pytest.raises(DataDirectoryError, match="cannot be opened"):
+        Store.open(elsewhere, tmp_path, ())
 
 
 def test_merges_keep_the_number_of_parts_small(stored_facts: StoreFacts) -> None:

@@ -215,6 +215,15 @@ def test_rows_the_store_refuses_are_named_and_harm_no_later_insert(facts: Stored
     assert TableCounts(1, 0, 0) == insert(facts, SPANS, (CUSTOMER, MESSAGE_ID, [span(0)]))
 
 
+def test_a_store_that_takes_rows_says_so(facts: StoredFacts) -> None:
+    """After a refusal the pipeline can tell rows that are wrong from a store that is unwell."""
+    assert facts.store.writer.healthy()
+    assert facts.store.healthy()
+    facts.store._upkeep.command("DROP TABLE schema_versions")
+    assert not facts.store.writer.healthy()
+    assert facts.store.healthy()
+
+
 def test_insert_numbers_ascend_across_restarts_and_clocks_that_go_back(open_store: OpenStore) -> None:
     """A restart with an earlier clock continues after the highest number in the store."""
     first = open_store(CONTRACT)
