@@ -225,7 +225,7 @@ def test_a_full_disk_refuses_and_is_recovered_from(make_bench: Callable[[], Benc
     bench = make_bench()
     bench.data_dir.parent.mkdir()
     with small_disk(bench.data_dir):
-        queue = bench.open()
+        queue = bench.open(queue_max_age_seconds=1e6)
         kept = [append(queue, b"%d" % number).message_id for number in range(5)]
         ballast = bench.data_dir / "ballast"
         ballast.write_bytes(bytes(shutil.disk_usage(bench.data_dir).free))
@@ -237,6 +237,10 @@ def test_a_full_disk_refuses_and_is_recovered_from(make_bench: Callable[[], Benc
                 refused = refusal.reason
         assert Reason.QUEUE_FULL == refused
         assert len(kept) == queue.depth().messages
+        bench.clock.advance(3600)
+        with pytest.raises(Refused):
+            append(queue, b"needs a new key")
+        assert 1 == len(list((bench.data_dir / "queue-keys").iterdir()))
         ballast.unlink()
         kept.append(append(queue, os.urandom(30_000)).message_id)
         assert kept == [one.message_id for one in queue.lease(999, MIB)]

@@ -185,6 +185,16 @@ def test_bodies_on_their_way_to_the_disk_count_too(bench: Bench, busy: Busy) -> 
     assert [Appended, Appended, Refused] == [type(answer.result(20)) for answer in answers]
 
 
+def test_what_waits_in_memory_for_the_writer_is_bounded(queue: SqliteQueue, busy: Busy) -> None:
+    """A disk slower than the senders makes them come back later, long before the limit of the queue."""
+    answers: list[Future[Any]] = [Future() for _ in range(3)]
+    with busy(queue):
+        for answer in answers:
+            queue.append(Message("otlp.traces", "next", bytes(40 * MIB)), answer.set_result)
+        assert queue.full()
+    assert [Appended, Appended, Refused] == [type(answer.result(20)) for answer in answers]
+
+
 def test_a_queue_that_does_not_move_refuses(bench: Bench, append: Append) -> None:
     """When the oldest message is too old nothing more is taken, until it is stored."""
     queue = bench.open(queue_max_age_seconds=60.0)
