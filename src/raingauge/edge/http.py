@@ -6,6 +6,7 @@ Why uvicorn: docs/decisions/0002-http-server.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import signal
 import socket
@@ -35,6 +36,8 @@ def serve(app: ASGIApp, listener: socket.socket, url: str) -> int:
     Returns the exit code; raises SystemExit(3) when the application's start-up fails. Prints the address when ready.
     """
     _allow_many_files()
+    # Its warnings are about clients that do not speak HTTP: their mistake, and anybody can make it all day.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         _with_reported_start(app),
         http=BoundedProtocol,
