@@ -219,7 +219,8 @@ class Table:
     `duplicate_label` names a column whose value is noted with each duplicate.
     `counts` is True for the table that holds exactly one row per stored item.
     `order` names columns to sort by after customer and day, before the identity.
-    `retention_days` is the knob for how long rows stay after arrival, None for ever.
+    `retention_days` is the knob for how long rows stay after arrival, None for ever; `tier_retention_days` gives
+    another number of days to customers of a tier.
     `indexes` are ClickHouse skip-index clauses, written as in CREATE TABLE.
     """
 
@@ -233,6 +234,7 @@ class Table:
     counts: bool = True
     order: tuple[str, ...] = ()
     retention_days: Knob[int] | None = None
+    tier_retention_days: Mapping[str, int] = field(default_factory=dict, hash=False)
     indexes: tuple[str, ...] = ()
 
 

@@ -351,3 +351,9 @@ def test_the_daily_cap_answer() -> None:
         found.status,
         json.loads(found.body),
     )
+
+
+@pytest.mark.parametrize("intake", [AGGREGATE, FUNNEL], ids=["aggregate", "funnel"])
+def test_the_documented_example_is_accepted(intake: Intake) -> None:
+    """Whoever copies the example from the documentation gets a 202."""
+    assert "accepted" == verdict(intake.example, intake)

@@ -82,6 +82,38 @@ def daily_cap(tier: str) -> int | None:
     return INDIVIDUAL_DAILY_CAP if tier == "individual" else None
 
 
+_LOOP_EXAMPLE: Final = {
+    "schema_version": 4,
+    "library": "loopgain",
+    "library_version": "0.6.5",
+    "workload_id": "rag-rewrite",
+    "timestamp_hour": "2025-01-01T00:00:00+00:00",
+    "loop": {
+        "outcome": "converged",
+        "iterations_used": 4,
+        "savings_vs_fixed_cap": 6,
+        "convergence_profile_summary": {"min": 0.375, "max": 0.4, "median": 0.3875, "samples": 2},
+        "rollback_triggered": False,
+        "best_index": 3,
+    },
+    "thresholds": {"fast_converge": 0.3, "converging": 0.85, "stalling": 0.95, "oscillating_upper": 1.05},
+    "smoothing_window": 3,
+}
+_FUNNEL_EXAMPLE: Final = {
+    "schema_version": 1,
+    "library": "loopgain",
+    "events": [
+        {
+            "event": "session",
+            "instance_id": "0123456789abcdef0123456789abcdef",
+            "ts_hour": "2025-01-01T00:00:00+00:00",
+            "library_version": "0.6.5",
+            "session_seq": 1,
+            "outcomes": {"converged": 1},
+        }
+    ],
+}
+
 AGGREGATE: Final = Intake(
     name="loopgain.aggregate",
     path="/v1/aggregate",
@@ -92,6 +124,7 @@ AGGREGATE: Final = Intake(
     body_max_bytes=BODY_MAX_BYTES,
     daily_cap=daily_cap,
     lost_answer_seconds=LOST_ANSWER_SECONDS,
+    example=msgspec.json.encode(_LOOP_EXAMPLE),
 )
 
 FUNNEL: Final = Intake(
@@ -105,4 +138,5 @@ FUNNEL: Final = Intake(
     public_customer="public",
     body_max_bytes=FUNNEL_BODY_MAX_BYTES,
     preflight=False,
+    example=msgspec.json.encode(_FUNNEL_EXAMPLE),
 )

@@ -29,6 +29,7 @@ LOOP_EVENTS: Final = Table(
     name="loop_events",
     time="timestamp_hour",
     retention_days=RETENTION_DAYS,
+    tier_retention_days={"individual": 7},
     columns=(
         Column("timestamp_hour", HOUR, "The hour in which the loop ran; minutes are cut off here."),
         Column("workload_id", LABEL, "A label chosen by the sender to group its loops."),
