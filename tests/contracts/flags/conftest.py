@@ -61,9 +61,9 @@ class Team:
         self._server.run("rollup", "run")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Database]]:
-    """One server for all tests of a file: they differ in their customer."""
+    """One server for all tests of this folder: they differ in their customer."""
     data_dir = tmp_path_factory.mktemp("flags") / "data"
     limits = {"failed_auth_per_ip": 0, "decode_workers": 0, "rollup_seconds": 0}
     with running(data_dir, **limits) as server, closing(Database.open(Settings(), data_dir)) as database:
@@ -78,7 +78,7 @@ def team(_server: tuple[Server, Database]) -> Team:
 other_team = team
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared_team(_server: tuple[Server, Database]) -> Team:
     """For tests that store nothing."""
     return Team(*_server)

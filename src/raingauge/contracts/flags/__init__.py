@@ -1,6 +1,7 @@
 """Confidence flag resolver telemetry."""
 
 from raingauge.contract import Contract
+from raingauge.contracts.flags.connect import CONNECTIONS
 from raingauge.contracts.flags.exposition import families
 from raingauge.contracts.flags.intake import INTAKES
 from raingauge.contracts.flags.knobs import FLAGS_KNOBS
@@ -15,6 +16,7 @@ FLAGS = Contract(
     tables=(FLAG_DELTAS, FLAG_EXPOSURES, FLAG_COUNTS),
     rollups=(FLAG_TOTALS, FLAG_COUNT_TOTALS),
     knobs=FLAGS_KNOBS,
+    connections=CONNECTIONS,
     prometheus=families,
     handlers=(latency, resolves, counts),
 )

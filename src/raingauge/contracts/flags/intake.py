@@ -59,6 +59,12 @@ class FlagLogsDialect:
 
 DIALECT: Final = FlagLogsDialect()
 
+EXAMPLE: Final = (
+    b'{"telemetryData":{"sdk":{"id":"SDK_ID_JS_LOCAL_SERVER_PROVIDER","version":"0.19.1"},'
+    b'"resolveLatency":{"sum":3000,"count":1,"buckets":[{"offset":62,"counts":[1]}],"lnRatio":0.12792139405522476},'
+    b'"resolveRate":[{"count":1,"reason":"RESOLVE_REASON_MATCH"}],"resolverVersion":"0.22.1"}}'
+)
+
 INTAKES: Final = (
     Intake(
         name="flags.write",
@@ -66,6 +72,7 @@ INTAKES: Final = (
         check=partial(check, wrapped=False),
         decode=decode_write,
         dialect=DIALECT,
+        example=EXAMPLE,
         lost_answer_seconds=LOST_ANSWER_SECONDS,
     ),
     Intake(
@@ -74,6 +81,7 @@ INTAKES: Final = (
         check=partial(check, wrapped=True),
         decode=decode_ingest,
         dialect=DIALECT,
+        example=b'{"accountId":"accounts/example","batch":' + EXAMPLE + b"}",
         lost_answer_seconds=LOST_ANSWER_SECONDS,
     ),
 )

@@ -1,0 +1,54 @@
+"""How resolvers are pointed here, and how a Prometheus server reads the totals."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from raingauge.contract import Connection, Scope
+
+_JAVASCRIPT: Final = """\
+import {{ OpenFeature }} from '@openfeature/server-sdk';
+import {{ createConfidenceServerProvider }} from '@spotify-confidence/openfeature-server-provider-local';
+
+// Flag logs go to Raingauge; everything else (the flags themselves) still comes from Confidence.
+const flagLogs = new Set(['/v1/clientFlagLogs:write', '/v1/flagLogs:ingest']);
+const fetchWithRaingauge = (input, init) => {{
+  const {{ pathname }} = new URL(input);
+  if (!flagLogs.has(pathname)) return fetch(input, init);
+  const headers = new Headers(init?.headers);
+  headers.set('Authorization', 'ClientSecret {token}');
+  return fetch('{url}' + pathname, {{ ...init, headers }});
+}};
+
+await OpenFeature.setProviderAndWait(createConfidenceServerProvider({{
+  flagClientSecret: process.env.CONFIDENCE_FLAG_CLIENT_SECRET,
+  fetch: fetchWithRaingauge,
+}}));
+"""
+
+_PROMETHEUS: Final = """\
+scrape_configs:
+  - job_name: raingauge
+    scheme: {scheme}
+    metrics_path: {path}/metrics
+    authorization:
+      credentials: {token}
+    static_configs:
+      - targets: ["{host}"]
+"""
+
+
+def _javascript(url: str, token: str) -> str:
+    return _JAVASCRIPT.format(url=url, token=token)
+
+
+def _prometheus(url: str, token: str) -> str:
+    address = urlsplit(url)
+    return _PROMETHEUS.format(scheme=address.scheme, host=address.netloc, path=address.path, token=token)
+
+
+CONNECTIONS: Final = (
+    Connection("confidence", "Confidence flag resolvers (JavaScript provider)", "javascript", _javascript),
+    Connection("prometheus", "Prometheus, for GET /metrics", "yaml", _prometheus, Scope.READ),
+)
