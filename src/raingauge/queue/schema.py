@@ -68,6 +68,8 @@ COLUMNS: Final = (
 
 INSERT: Final = f"INSERT INTO messages ({COLUMNS}) VALUES (?{', ?' * COLUMNS.count(',')})"  # noqa: S608
 
+OLDEST: Final = "SELECT min(waiting_since) FROM messages"
+
 
 class Row(NamedTuple):
     """One waiting message or dead letter as it lies in its table."""

@@ -34,7 +34,7 @@ from typing import Final, TypeVar
 import structlog
 
 from raingauge.edge.encoding import decompress
-from raingauge.errors import Reason, Refused
+from raingauge.errors import DataDirectoryError, Reason, Refused
 from raingauge.queue import (
     Appended,
     Counts,
@@ -46,21 +46,20 @@ from raingauge.queue import (
     Tally,
     accounts,
     dead_letters,
+    recovery,
 )
 from raingauge.queue.envelope import Sealer, Unreadable, unseal
 from raingauge.queue.idempotency import SeenKeys
 from raingauge.queue.keys import Keyring
 from raingauge.queue.leases import FILE as LEASES_FILE
 from raingauge.queue.leases import Leases, Marker
-from raingauge.queue.levels import Levels, at, contract_of
-from raingauge.queue.schema import FILE, INSERT, Row, connect, no_room, number, prepare
+from raingauge.queue.levels import at, contract_of
+from raingauge.queue.schema import FILE, INSERT, OLDEST, Row, connect, no_room, number, prepare
 from raingauge.queue.writer import Checkpointer, Job, Writer
 from raingauge.settings import (
     BODY_MAX_DECOMPRESSED_BYTES,
     DEAD_LETTER_DAYS,
     QUEUE_KEY_SECONDS,
-    QUEUE_MAX_AGE_SECONDS,
-    QUEUE_MAX_BYTES,
     QUEUE_TRIES,
     Settings,
 )
@@ -103,10 +102,10 @@ class SqliteQueue:
         self._closing = Lock()
         self._closed = False
         self._disk_fails = False
-        suspects = self._recover(marker.read())
+        suspects = recovery.suspects(db, marker.read(), tries=settings[QUEUE_TRIES], now=self._now())
         self._last_id = max(number(db, "SELECT max(seq) FROM sqlite_sequence"), keys.last_name)
-        self._levels = self._counted()
-        taken_back = {message_id for (message_id,) in db.execute("SELECT id FROM messages WHERE waiting_since != id")}
+        self._levels = recovery.levels(db, settings)
+        taken_back = recovery.taken_back(db)
         self._leases = Leases(
             connect(path),
             marker,
@@ -135,7 +134,8 @@ class SqliteQueue:
 
         `clock` gives seconds since 1970, `monotonic` seconds that never jump. `observe` is called from the writer
         thread after each commit with `commit_seconds` and, when it held any, `commit_messages`.
-        Raises DataDirectoryError, saying what to do, when another process has the queue or its file is damaged.
+        Raises DataDirectoryError, saying what to do, when its file is damaged, too new or not a queue. That nobody
+        else has the directory is the caller's to know (owner.py).
         """
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = data_dir / FILE
@@ -144,6 +144,9 @@ class SqliteQueue:
             keys = Keyring(data_dir, vault, settings[QUEUE_KEY_SECONDS], monotonic)
             prepare(path, has_keys=keys.last_name > 0)
             return cls(connect(path), keys, marker, path, vault, settings, clock, monotonic, observe)
+        except (OSError, sqlite3.Error) as error:
+            marker.close()
+            raise DataDirectoryError(f"the queue in {data_dir} cannot be opened: {error}") from error
         except BaseException:
             marker.close()
             raise
@@ -362,28 +365,6 @@ class SqliteQueue:
 
     # ---- inside --------------------------------------------------------------------------------------------
 
-    def _recover(self, held: Sequence[int]) -> list[int]:
-        """Messages that were leased when the last process died; one that was alone gets a failed try."""
-        found = "SELECT id FROM messages WHERE id = ?"
-        suspects = [message_id for message_id in held if self._db.execute(found, (message_id,)).fetchone()]
-        if len(suspects) != 1:
-            return suspects
-        now = self._now()
-        failure = Failure(at(now), Reason.DECODER_CRASHED, "the whole process ended while this message was in work")
-        self._db.execute("BEGIN IMMEDIATE")
-        tries = self._settings[QUEUE_TRIES]
-        tries_left = dead_letters.note_failure(self._db, suspects[0], failure, tries=tries, now=now)
-        self._db.execute("COMMIT")
-        return suspects if tries_left else []
-
-    def _counted(self) -> Levels:
-        levels = Levels(self._settings[QUEUE_MAX_BYTES], self._settings[QUEUE_MAX_AGE_SECONDS])
-        for row in self._db.execute("SELECT intake, sum(length(payload)), count(*) FROM messages GROUP BY intake"):
-            levels.add(*row)
-        levels.oldest = self._oldest()
-        levels.dead_letters = number(self._db, "SELECT count(*) FROM dead_letters")
-        return levels
-
     def _dropped(self, dead: int) -> tuple[int, Callable[[], None]]:
         def committed() -> None:
             self._levels.dead_letters -= dead
@@ -399,7 +380,7 @@ class SqliteQueue:
         return bool(number(self._db, query, {"first": first_id, "end": end_id}))
 
     def _oldest(self) -> int | None:
-        return number(self._db, "SELECT min(waiting_since) FROM messages") or None
+        return number(self._db, OLDEST) or None
 
     def _now(self) -> int:
         return int(self._clock() * 1_000_000)
