@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from raingauge.settings import MIB, STORE_MEMORY_BYTES, STORE_URL, Settings
 
@@ -56,6 +57,7 @@ class Session:
         self._connect = connect
         self._lock = threading.Lock()
         self._client: Client | None = connect()
+        self._closed = False
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run a statement that has no result."""
@@ -78,13 +80,16 @@ class Session:
             client.insert_arrow(table, rows)
 
     def close(self) -> None:
-        """Wait for a running statement, then let go. Does nothing the second time."""
+        """Wait for a running statement, then let go; later statements raise. Does nothing the second time."""
         with self._lock:
+            self._closed = True
             self._drop()
 
     @contextmanager
     def _healthy(self) -> Iterator[Client]:
         with self._lock:
+            if self._closed:
+                raise ProgrammingError("the store has been closed")
             self._client = self._client or self._connect()
             try:
                 yield self._client

@@ -43,9 +43,9 @@ class Store:
         clock: Clock,
         resources: ExitStack,
     ) -> None:
-        """`sessions` are for writing, upkeep and reads, in this order; `resources` closes everything."""
+        """`sessions` are for writing, upkeep, looking around and reads; `resources` closes everything."""
         contracts = tuple(contracts)
-        writing, self._upkeep, *reading = sessions
+        writing, self._upkeep, self._look, *reading = sessions
         self._resources = resources
         windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
         self.writer = Writer(writing, contracts, clock)
@@ -64,7 +64,7 @@ class Store:
         contracts = tuple(contracts)
         read_bounds = reader.client_settings(settings)
         write_bounds = writer.client_settings(settings)
-        bounds = [write_bounds, write_bounds, *(read_bounds for _ in range(settings[READERS]))]
+        bounds = [write_bounds, write_bounds, write_bounds, *(read_bounds for _ in range(settings[READERS]))]
         resources = ExitStack()
         try:
             resources.enter_context(own_temporary_files(data_dir))
@@ -83,7 +83,7 @@ class Store:
 
     def system(self) -> list[TableSize]:
         """Rows and bytes of every table."""
-        sizes = self._upkeep.rows(
+        sizes = self._look.rows(
             "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts"
             " WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table"
         )
@@ -92,7 +92,7 @@ class Store:
     def healthy(self) -> bool:
         """Whether the store answers at all."""
         try:
-            self._upkeep.command("SELECT 1")
+            self._look.command("SELECT 1")
         except Error:
             return False
         return True

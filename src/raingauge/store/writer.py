@@ -41,6 +41,7 @@ _SETTINGS: Final[ClientSettings] = {
     "max_partitions_per_insert_block": 0,
     "mutations_sync": 2,
     "log_queries": 0,
+    "session_timezone": "UTC",
     "enable_join_runtime_filters": 0,  # a second pass over the same few staged keys
 }
 
@@ -159,7 +160,8 @@ class Writer:
             target = schema.name(self._tables[table].name)
             where = "WHERE customer = {customer:String}"
             ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
-            self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
+            if count:
+                self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
             for rollup in self._rollups:
                 if rollup.source == table:
                     self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)

@@ -216,7 +216,7 @@ def test_replaced_sums_stay_for_running_reads_and_go_later(world: World) -> None
     assert expected == [total for total in world.totals(begun) if total.name == "a"]
     world.clock.advance(hours=1)
     world.store.rollups.run()
-    rows = world.store._upkeep.rows("SELECT count(), uniqExact(generation) FROM calls_daily")
+    rows = world.store._look.rows("SELECT count(), uniqExact(generation) FROM calls_daily")
     assert [(2, 1)] == rows
     assert world.direct() == world.rolled()
 
@@ -226,7 +226,7 @@ def test_sums_without_marker_are_never_read(world: World, open_store: OpenStore)
     world.call(NOW)
     world.store.rollups.run()
     generation = world.store.writer.barrier()
-    world.store._upkeep.command(
+    world.store._look.command(
         f"INSERT INTO calls_daily SELECT customer, day, {generation}, name, calls, cost, users FROM calls_daily"
     )
     world.store.close()
@@ -238,7 +238,7 @@ def test_sums_without_marker_are_never_read(world: World, open_store: OpenStore)
     again.clock.advance(hours=1)
     again.store.rollups.run()
     assert again.direct() == again.rolled()
-    rows = again.store._upkeep.rows("SELECT count() FROM calls_daily")
+    rows = again.store._look.rows("SELECT count() FROM calls_daily")
     assert [(1,)] == rows
 
 
@@ -247,7 +247,7 @@ def test_a_run_that_died_half_way_counts_nothing_twice(world: World, open_store:
     world.call(NOW)
     world.call(NOW - timedelta(days=1))
     world.store.rollups.run()
-    world.store._upkeep.command("TRUNCATE TABLE rollup_progress")
+    world.store._look.command("TRUNCATE TABLE rollup_progress")
     world.store.close()
     again = World(open_store(CONTRACT, clock=world.clock), world.clock)
     assert again.direct() == again.rolled()

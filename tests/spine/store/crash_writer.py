@@ -41,10 +41,10 @@ def main(data_dir: str, mode: str, last: str = "0") -> None:
             store.writer.insert(batch(number))
             print(number, flush=True)
     read = "SELECT count(), uniqExact(span_id) FROM spans UNION ALL SELECT count(), uniqExact(message_id, position) FROM lines"
-    before = store._upkeep.rows(read)
+    before = store._look.rows(read)
     results = [store.writer.insert(batch(number)).tables for number in range(1, int(last) + 1)]
     stored = [counts.stored for tables in results for counts in tables.values()]
-    print(json.dumps({"before": before, "stored": sum(stored), "after": store._upkeep.rows(read)}))
+    print(json.dumps({"before": before, "stored": sum(stored), "after": store._look.rows(read)}))
     store.close()
 
 

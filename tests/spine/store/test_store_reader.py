@@ -220,7 +220,7 @@ def test_on_a_server_rows_that_two_writers_stored_at_once_are_read_once(open_sto
     once = Table("once", (Column("item", "String", "identity"),), identity=("item",))
     store = open_store(Contract("probe", "Probe", (), (once,)))
     for message_id in (1_795_000_000_000_000, 1_795_000_000_000_001):
-        store._upkeep.insert("once", pa.Table.from_batches([build(once, CUSTOMER, message_id, [(0, "x")])]))
+        store._look.insert("once", pa.Table.from_batches([build(once, CUSTOMER, message_id, [(0, "x")])]))
     shared = Settings({STORE_URL.name: "https://facts.example:8443/raingauge"})
     sql = f"SELECT count() FROM once {MINE}"
     for bounds in (reader.client_settings(shared), writer.client_settings(shared)):

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from raingauge.contract import Column, Contract, Decoded, Rollup, Table
-from raingauge.errors import DataDirectoryError
+from raingauge.errors import DataDirectoryError, QueryError
 from raingauge.settings import STORE_MEMORY_BYTES, STORE_URL, Settings
 from raingauge.store.schema import SCHEMA_VERSION
 from raingauge.store.store import Store
@@ -68,7 +68,7 @@ def test_a_column_that_code_no_longer_names_stays_and_hinders_nobody(stored_fact
 def test_a_store_of_newer_code_is_refused(open_store: OpenStore) -> None:
     """Data of a newer version is left alone, and the message says what to do."""
     store = open_store(contract(CALLS))
-    store._upkeep.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION + 1}, now()")
+    store._look.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION + 1}, now()")
     store.close()
     with pytest.raises(DataDirectoryError, match="start the newer version"):
         open_store(contract(CALLS))
@@ -87,7 +87,7 @@ def test_rollup_tables_grow_like_fact_tables(open_store: OpenStore) -> None:
     open_store(contract(CALLS, rollups=(DAILY,))).close()
     wider = replace(DAILY, columns=(*DAILY.columns, Column("cost", "Float64", "how much")))
     store = open_store(contract(CALLS, rollups=(wider,)))
-    assert [(0, 0.0)] == store._upkeep.rows("SELECT sum(calls), sum(cost) FROM calls_daily")
+    assert [(0, 0.0)] == store._look.rows("SELECT sum(calls), sum(cost) FROM calls_daily")
 
 
 def test_system_tells_rows_and_bytes_of_each_table(stored_facts: StoreFacts) -> None:
@@ -121,6 +121,16 @@ def test_a_path_that_cannot_be_opened_is_an_error_of_the_data_directory(open_sto
         Store.open(elsewhere, tmp_path, ())
 
 
+def test_a_closed_store_stays_closed(open_store: OpenStore) -> None:
+    """A statement that comes too late is an error and does not open the data again."""
+    store = open_store(contract(CALLS))
+    store.close()
+    assert not store.healthy()
+    with pytest.raises(QueryError):
+        store.reader.rows("SELECT 1 AS cost, {customer:String} AS name", {"customer": CUSTOMER}, Call)
+    store.close()
+
+
 def test_merges_keep_the_number_of_parts_small(stored_facts: StoreFacts) -> None:
     """Many small inserts are merged in the background into few parts, and no row goes missing."""
     facts = stored_facts(contract(CALLS))
@@ -128,7 +138,7 @@ def test_merges_keep_the_number_of_parts_small(stored_facts: StoreFacts) -> None
         facts.insert(Decoded(items=1, rows={"calls": [(0, f"{i}")]}))
     parts = "SELECT count(), sum(rows), max(level) > 0 FROM system.parts WHERE active AND table = 'calls'"
     deadline = time.monotonic() + 30
-    while (found := facts.store._upkeep.rows(parts))[0][0] >= 40 and time.monotonic() < deadline:
+    while (found := facts.store._look.rows(parts))[0][0] >= 40 and time.monotonic() < deadline:
         time.sleep(0.05)
     ((count, rows, merged),) = found
     assert (40, 1) == (rows, merged)

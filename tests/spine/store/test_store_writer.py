@@ -51,7 +51,17 @@ CLICKS = Table(
     identity_days=False,
 )
 LINES = Table("lines", (Column("value", "Int64", "a number"),))
-CONTRACT = Contract("probe", "Probe", (), (SPANS, CLICKS, LINES))
+RAW = Table(
+    "raw",
+    (
+        Column("id", "FixedString(16)", "identity"),
+        Column("at", "DateTime64(3, 'UTC')", "identity"),
+        Column("series", "UInt64", "identity"),
+    ),
+    identity=("id", "at", "series"),
+    order=("series",),
+)
+CONTRACT = Contract("probe", "Probe", (), (SPANS, CLICKS, LINES, RAW))
 
 Part: TypeAlias = tuple[str, int, Sequence[tuple[Any, ...]]]
 """Customer, message id, rows."""
@@ -159,6 +169,16 @@ def test_identity_may_repeat_on_another_day_only_where_the_table_says_so(facts: 
     assert TableCounts(0, 1, 0) == insert(facts, CLICKS, (CUSTOMER, MESSAGE_ID + 1, [(0, tomorrow, event_id)]))
 
 
+def test_identities_of_bytes_numbers_and_times_are_recognised(facts: StoredFacts) -> None:
+    """Ids of arbitrary bytes, times and big numbers identify a row as exactly as text does."""
+    ids = [bytes(16), b"\xff" * 16, b"\0\xc3" * 8]
+    rows = [(i, item, NOON_MS + i, 2**64 - 1) for i, item in enumerate(ids)]
+    assert TableCounts(3, 0, 0) == insert(facts, RAW, (CUSTOMER, MESSAGE_ID, rows))
+    near = [(9, b"\xff" * 15 + b"\xfe", NOON_MS + 1, 2**64 - 1), (10, b"\xff" * 16, NOON_MS + 2, 2**64 - 1)]
+    assert TableCounts(2, 3, 0) == insert(facts, RAW, (CUSTOMER, MESSAGE_ID + 1, [*rows, *near]))
+    assert 5 == count(facts, "raw")
+
+
 def test_customers_do_not_share_identities(facts: StoredFacts) -> None:
     """The same ids of two customers are two items, also within one batch."""
     parts = [(CUSTOMER, MESSAGE_ID, [span(0)]), (OTHER, MESSAGE_ID + 1, [span(0)])]
@@ -193,7 +213,7 @@ def test_times_of_hundreds_of_months_harm_nobody(facts: StoredFacts) -> None:
     parts_of_table = (
         "SELECT count() FROM system.parts WHERE active AND table = 'spans' AND database = currentDatabase()"
     )
-    assert facts.store._upkeep.rows(parts_of_table)[0][0] < 40
+    assert facts.store._look.rows(parts_of_table)[0][0] < 40
 
 
 def test_erase_counts_and_removes_one_customers_rows(facts: StoredFacts) -> None:
@@ -219,7 +239,7 @@ def test_a_store_that_takes_rows_says_so(facts: StoredFacts) -> None:
     """After a refusal the pipeline can tell rows that are wrong from a store that is unwell."""
     assert facts.store.writer.healthy()
     assert facts.store.healthy()
-    facts.store._upkeep.command("DROP TABLE schema_versions")
+    facts.store._look.command("DROP TABLE schema_versions")
     assert not facts.store.writer.healthy()
     assert facts.store.healthy()
 
