@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from raingauge.contract import Contract, Knob
+from raingauge.rollup.runner import RollupRunner
 from raingauge.settings import Settings
 from raingauge.store import schema
 from raingauge.store.client import Session
@@ -35,6 +36,7 @@ class Retention:
         self,
         session: Session,
         writer: Writer,
+        sums: RollupRunner,
         contracts: Iterable[Contract],
         settings: Settings,
         clock: Callable[[], datetime],
@@ -42,6 +44,7 @@ class Retention:
         contracts = tuple(contracts)
         self._session = session
         self._writer = writer
+        self._sums = sums
         self._tables = schema.fact_tables(contracts)
         self._rollups = [rollup for contract in contracts for rollup in contract.rollups]
         self._settings = settings
@@ -50,8 +53,10 @@ class Retention:
     def run(self, overrides: Mapping[str, Mapping[str, int]] | None = None) -> list[Deleted]:
         """Delete what arrived too long ago, and sums of days too long ago; tables that lost rows.
 
+        Facts are summed up before they go, so a server that was away for long loses none of their sums.
         `overrides` maps table names to customers whose rows stay for another number of days.
         """
+        self._sums.run()
         with self._writer.upkeep:
             done = [
                 self._expire_facts(table.name, table.retention_days, (overrides or {}).get(table.name, {}))

@@ -51,7 +51,7 @@ class Store:
         self.writer = Writer(writing, contracts, clock)
         self.reader = Reader(reading, windows)
         self.rollups = RollupRunner(self._upkeep, self.writer, windows, clock)
-        self.retention = Retention(self._upkeep, self.writer, contracts, settings, clock)
+        self.retention = Retention(self._upkeep, self.writer, self.rollups, contracts, settings, clock)
 
     @classmethod
     def open(

@@ -182,6 +182,14 @@ def test_sums_outlive_their_facts(world: World) -> None:
     assert after == world.rolled()
 
 
+def test_facts_that_no_run_had_seen_are_summed_up_before_they_go(world: World) -> None:
+    """A server that was switched off for longer than the retention keeps the sums of what it had stored."""
+    world.call(NOW, "a", 10)
+    world.clock.advance(days=31)
+    world.store.retention.run()
+    assert ([], [Total("2026-11-20", "a", 1, 10, 1)]) == (world.direct(), world.rolled())
+
+
 def test_facts_dated_in_the_future_outlive_their_retention_in_the_sums(world: World) -> None:
     """A sender whose clock is years ahead loses no sums when its facts expire before their day has come."""
     future = datetime(2090, 1, 1, tzinfo=UTC)

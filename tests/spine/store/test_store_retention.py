@@ -55,10 +55,10 @@ def store(open_store: OpenStore) -> Store:
 
 
 def test_rows_go_by_their_time_of_arrival(store: Store) -> None:
-    """Rows that arrived longer ago than the setting go, to the second; all others stay."""
+    """Rows that arrived longer ago than the setting go, sums of days past theirs too; all others stay."""
     for name, days_ago in {"new": 0.0, "kept": 29.999, "old": 30.001, "ancient": 400.0}.items():
         call(store, "cust_a", name, days_ago)
-    assert [Deleted("calls", 2)] == store.retention.run()
+    assert [Deleted("calls", 2), Deleted("calls_daily", 1)] == store.retention.run()
     assert ["kept", "new"] == names(store, "cust_a")
     assert [] == store.retention.run()
 
