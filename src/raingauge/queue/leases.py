@@ -12,7 +12,7 @@ A message that kills the whole process must not be tried for ever, but a synced 
 an append. So the held ids are written to a small file that is never synced: it survives the death of the process
 (the page cache keeps it) and needs not survive a power cut, which is no message's fault. At the next start:
 
-    one id in the file   ▶ it was alone when the process died: that counts as a failed try
+    one id in the file   ▶ it was alone when the process died: that counts as a crash of this message (recovery.py)
     several ids          ▶ any of them may be it: no try counts
 
 Either way they are suspects: leased before all others, an eighth of them at a time, and each part has to be done

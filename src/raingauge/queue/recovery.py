@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from typing import Final
 
 from raingauge.errors import Reason
 from raingauge.queue import Failure, dead_letters
@@ -12,7 +13,15 @@ from raingauge.queue.schema import OLDEST, number
 from raingauge.settings import QUEUE_MAX_AGE_SECONDS, QUEUE_MAX_BYTES, Settings
 
 
-def suspects(db: sqlite3.Connection, held: Iterable[int], *, tries: int, now: int) -> list[int]:
+CRASHES: Final = 10
+"""How often the process may die with one message in hand before that message is dead-lettered.
+
+More than the tries of a failing decoder: a server may be killed several times in a row for reasons of its own, and
+with decoding in worker processes a message can hardly do it.
+"""
+
+
+def suspects(db: sqlite3.Connection, held: Iterable[int], *, now: int) -> list[int]:
     """Messages that were leased when the last process died; one that was alone gets a failed try (see leases.py)."""
     found = "SELECT id FROM messages WHERE id = ?"
     waiting = [message_id for message_id in held if db.execute(found, (message_id,)).fetchone()]
@@ -20,7 +29,7 @@ def suspects(db: sqlite3.Connection, held: Iterable[int], *, tries: int, now: in
         return waiting
     failure = Failure(at(now), Reason.DECODER_CRASHED, "the whole process ended while this message was in work")
     db.execute("BEGIN IMMEDIATE")
-    tries_left = dead_letters.note_failure(db, waiting[0], failure, tries=tries, now=now)
+    tries_left = dead_letters.note_failure(db, waiting[0], failure, tries=CRASHES, now=now)
     db.execute("COMMIT")
     return waiting if tries_left else []
 

@@ -102,7 +102,7 @@ class SqliteQueue:
         self._closing = Lock()
         self._closed = False
         self._disk_fails = False
-        suspects = recovery.suspects(db, marker.read(), tries=settings[QUEUE_TRIES], now=self._now())
+        suspects = recovery.suspects(db, marker.read(), now=self._now())
         self._last_id = max(number(db, "SELECT max(seq) FROM sqlite_sequence"), keys.last_name)
         self._levels = recovery.levels(db, settings)
         taken_back = recovery.taken_back(db)
