@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -51,9 +52,13 @@ _GEN_AI: Final = (
 
 
 class Origin:
-    """Where the records of one resource and scope come from."""
+    """Where the records of one resource and scope come from.
 
-    def __init__(self, resource: Attributes, scope: str) -> None:
+    `records` are the attributes of all of them: a headless session marks only some of its records as such, and
+    one mark speaks for every record of that session beside it.
+    """
+
+    def __init__(self, resource: Attributes, scope: str, records: Iterable[Attributes]) -> None:
         self.service = text(resource.get("service.name"))
         service = self.service.lower()
         self._family = _SERVICES.get(service)
@@ -67,21 +72,18 @@ class Origin:
             elif scope.startswith("cursor.telemetry"):
                 self._family = Source.CURSOR
         self._desktop = service == "claude-code-desktop"
-        self._marker = _SOURCES.get(text(resource.get("raingauge.source")))
+        self._headless = {attributes.get("session.id") for attributes in records if _headless(attributes)}
 
     def source(self, name: str, attributes: Attributes) -> Source:
         """The source of the record called `name`, whose attributes include the resource's."""
         family = self._family
         if family is None:
             family = PREFIXES.get(name[: name.find(".") + 1])
+        if (marker := attributes.get("raingauge.source")) in _SOURCES:
+            return _SOURCES[text(marker)]
         if family in CLAUDE_FAMILY:
-            return self._marked(attributes) or self._claude(family, name, attributes)
-        return self._marked(attributes) or family or _foreign(name, attributes)
-
-    def _marked(self, attributes: Attributes) -> Source | None:
-        if "raingauge.source" in attributes:
-            return _SOURCES.get(text(attributes["raingauge.source"])) or self._marker
-        return None
+            return self._claude(family, name, attributes)
+        return family or _foreign(name, attributes)
 
     def _claude(self, family: Source, name: str, attributes: Attributes) -> Source:
         if family is Source.COWORK or name.startswith("claude_cowork."):
@@ -91,13 +93,13 @@ class Origin:
         entrypoint = attributes.get("app.entrypoint")
         if isinstance(entrypoint, str) and entrypoint:
             return Source.AGENT_SDK if entrypoint.startswith("sdk-") else Source.CLAUDE_CODE
-        if (
-            attributes.get("query_source") == "sdk"
-            or attributes.get("parent.source") == "env"
-            or attributes.get("terminal.type") == "non-interactive"
-        ):
-            return Source.AGENT_SDK
-        return family
+        return Source.AGENT_SDK if attributes.get("session.id") in self._headless else family
+
+
+def _headless(attributes: Attributes) -> bool:
+    """Whether a record of the Claude family tells that nobody sat at a terminal."""
+    get = attributes.get
+    return get("terminal.type") == "non-interactive" or get("query_source") == "sdk" or get("parent.source") == "env"
 
 
 def _foreign(name: str, attributes: Attributes) -> Source:

@@ -57,7 +57,7 @@ class _Events:
         self._rejects: list[Reject] = []
 
     def add(self, block: Block[Log]) -> None:
-        origin = Origin(block.resource, block.scope)
+        origin = Origin(block.resource, block.scope, (record[-1] for record in block.records if record))
         for log in block.records:
             position = len(self._events) + len(self._rejects)
             if log is None:
@@ -95,7 +95,7 @@ class _Events:
             self._tools.name(attributes),
         )
         outcome = (
-            status_of(2 if log.severity >= _SEVERITY_ERROR else 0, attributes),
+            status_of(0, attributes) or ("error" if log.severity >= _SEVERITY_ERROR or name.endswith("error") else ""),
             error_class_of(attributes),
             *decision_of(attributes),
             query_source_of(attributes),

@@ -48,7 +48,7 @@ class _Points:
         self._rejects: list[Reject] = []
 
     def add(self, block: Block[Point]) -> None:
-        origin = Origin(block.resource, block.scope)
+        origin = Origin(block.resource, block.scope, (record[-1] for record in block.records if record))
         stream = f"{block.all_attributes}\n{block.scope}"
         for point in block.records:
             position = len(self._rows) + len(self._rejects)

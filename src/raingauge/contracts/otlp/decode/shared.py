@@ -13,6 +13,7 @@ from raingauge.contracts.otlp.sources import CLAUDE_FAMILY, Source
 
 _TIME_MAX_US: Final = 2**63 // 1000
 _STATUS: Final = {0: "", 1: "ok", 2: "error"}
+_HTTP_ERROR: Final = 400
 _SESSIONS: Final = ("session.id", "conversation.id", "cursor.conversation.id", "gen_ai.conversation.id")
 _CALLS: Final = ("tool_use_id", "gen_ai.tool.call.id", "call_id", "request_id", "gen_ai.response.id")
 _AUXILIARY: Final = "auxiliary"
@@ -80,7 +81,10 @@ def status_of(code: int, attributes: Attributes) -> str:
     get = attributes.get
     if (success := flag(get("success"))) is not None:
         return "ok" if success else "error"
-    return label(get("status", get("status_code", get("http.response.status_code"))))
+    found = label(get("status", get("status_code", get("http.response.status_code"))))
+    if found == "undefined":  # what Cowork says when the network failed
+        return ""
+    return "ok" if found.isdecimal() and int(found) < _HTTP_ERROR else found
 
 
 def error_class_of(attributes: Attributes) -> str:

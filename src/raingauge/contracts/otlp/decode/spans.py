@@ -40,7 +40,7 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
     for block in read(body, allowed(configured)):
-        origin = Origin(block.resource, block.scope)
+        origin = Origin(block.resource, block.scope, (record[-1] for record in block.records if record))
         for record in block.records:
             position = len(rows) + len(rejects)
             problem = _problem(record)

@@ -6,6 +6,7 @@ and each record is decoded alone, so that one bad record costs only itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -58,6 +59,12 @@ _ENVELOPES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw] | None] | N
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 _KINDS: Final = ("sum", "gauge", "histogram", "exponential_histogram", "summary")
 _NOT_RECORDED: Final = 1
+_MENDED_MAX_BYTES: Final = 4 * 1024 * 1024
+# The run of escaped backslashes in front belongs to the match, so that `\\\\ud83d` is read as a backslash and text.
+_LONE_HALF: Final = re.compile(
+    rb"""(?<!\\)((?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"""
+    rb"""|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"""
+)
 
 
 def well_formed(body: bytes, envelopes: str) -> bool:
@@ -69,7 +76,8 @@ def well_formed(body: bytes, envelopes: str) -> bool:
         if envelopes in members:
             _ENVELOPES.decode(members[envelopes])
     except (*_UNREADABLE, UnicodeDecodeError):
-        return False
+        mended = _mended(body)
+        return mended != body and well_formed(mended, envelopes)
     return True
 
 
@@ -192,7 +200,7 @@ def _scoped(
     try:
         request = whole.decode(body)
     except _UNREADABLE:
-        yield from _salvaged(body, path, salvage)
+        yield from _salvaged(_mended(body), path, salvage)
         return
     for envelope in request.resources or ():
         for scope in (envelope.scopes or ()) if envelope else ():
@@ -223,6 +231,14 @@ def _salvaged(
             items = _items(parts.get(inner))
             found = [None] if items is None else [salvage(item) for item in items]
             yield resource, _try(_SCOPE, parts.get("scope")), found
+
+
+def _mended(body: bytes) -> bytes:
+    """The body with lone halves of surrogate pairs replaced, unless it is too large to search on the receive path.
+
+    JavaScript cuts long text at a number of UTF-16 units, which may be the middle of an emoji, and writes the half.
+    """
+    return body if len(body) > _MENDED_MAX_BYTES else _LONE_HALF.sub(rb"\1\\ufffd", body)
 
 
 def _salvaged_metric(raw: msgspec.Raw) -> MetricItem | None:
