@@ -180,12 +180,12 @@ def usage() -> Usage:
 class ReadFacts(Facts):
     """One customer's facts over the store of the test, as handlers see them."""
 
-    customer = CUSTOMER
     tier = ""
     now = NOW
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, customer: str) -> None:
         self._store = store
+        self.customer = customer
         self.settings = Settings()
 
     async def rows(self, sql: str, row: type[Any], /, **parameters: object) -> list[Any]:
@@ -213,9 +213,10 @@ class Product:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._message_id = int(ARRIVED.timestamp()) * 1_000_000
+        self.customer = CUSTOMER
 
         async def facts() -> Facts:
-            return ReadFacts(store)
+            return ReadFacts(store, self.customer)
 
         async def window(since: FromQuery[str], until: FromQuery[str], limit: FromQuery[int] = 1_000) -> Window:
             return Window(
@@ -234,8 +235,8 @@ class Product:
     def deliver(self, events: list[Event]) -> TableCounts:
         """One POST: what became of its events, as `stored`, `duplicate` and `conflict`."""
         self._message_id += 1
-        found = decode(json.dumps(events).encode(), Received(self._message_id, CUSTOMER))
-        rows = pa.Table.from_batches([build(EVENTS, CUSTOMER, self._message_id, found.rows[EVENTS.name])])
+        found = decode(json.dumps(events).encode(), Received(self._message_id, self.customer))
+        rows = pa.Table.from_batches([build(EVENTS, self.customer, self._message_id, found.rows[EVENTS.name])])
         return self._store.writer.insert(InsertBatch({EVENTS.name: rows})).tables[EVENTS.name]
 
     def roll_up(self) -> None:

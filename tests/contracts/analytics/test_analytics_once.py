@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 def test_deliveries_are_counted_once(product: Any, usage: Any) -> None:
@@ -19,3 +23,138 @@ def test_duplicates_are_found_after_months_and_in_any_order(product: Any, usage:
     product.roll_up()
     assert (0, 1, 1) == product.deliver([other, first])
     assert [("success", 1)] == [(row["outcome"], row["events"]) for row in product.ask("funnel", until="2027-01-01")]
+
+
+ASKED = [
+    ("active-users", {}),
+    ("modules", {"view": "corrected"}),
+    ("funnel", {}),
+    ("funnel", {"view": "corrected"}),
+    ("funnel", {"by": "session"}),
+    ("errors", {"view": "corrected"}),
+    ("sessions", {"by": "day"}),
+    ("sessions", {"by": "stop_reason"}),
+    ("retention", {}),
+]
+customers = count(1)
+
+
+def answers(product: Any) -> list[Any]:
+    """Everything that the reads say."""
+    return [product.ask(read, **query) for read, query in ASKED]
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_deliveries_of_the_same_events_give_the_same_answers(product: Any, usage: Any, data: st.DataObject) -> None:
+    """Order, grouping and repetition of deliveries, and sums made in between, change no answer."""
+    events = usage.worked()[:-1]
+    product.customer = "cust_1"
+    product.deliver(events)
+    expected = answers(product)
+    product.customer = f"cust_{next(customers) + 1}"
+    places = st.integers(0, len(events) - 1)
+    for batch in data.draw(st.lists(st.lists(places, min_size=1, max_size=20), max_size=3)):
+        product.deliver([events[place] for place in batch])
+    if data.draw(st.booleans()):
+        product.roll_up()
+    product.deliver(data.draw(st.permutations(events)))
+    assert expected == answers(product)
+
+
+def test_wire_behaviour_of_the_real_sender_changes_no_total(product: Any, usage: Any) -> None:
+    """Reversed retries, refilled batches, three starts after crashes and old versions in between count nothing twice."""
+    events = usage.worked()[:-1]
+    product.customer = "cust_calm"
+    product.deliver(events)
+    expected = answers(product)
+    product.customer = "cust_stormy"
+    for batch in (events[:5], events[4::-1], events[:5], [*events[4::-1], *events[5:8]]):
+        product.deliver(batch)  # an answer was lost each time: the client puts events back one by one, at the head
+    for _ in range(3):
+        product.deliver(events[3:12])  # restored from the queue file, which stays until a clean shutdown
+    product.deliver([events[14], *events[:3]])  # a line of an old version left in the queue file
+    product.roll_up()
+    product.deliver(events[8:])
+    assert expected == answers(product)
+
+
+def scheduled(usage: Any, *, known: bool) -> list[Any]:
+    """A turn that looks like ordinary chat; with `known`, the scheduler's own event names its run."""
+    turn = [
+        usage.event(31, "2026-08-20T23:59:59.000Z", usage.bob, usage.chat("loop_start", outcome="success", runId="c1")),
+        usage.event(
+            32,
+            "2026-08-21T00:00:03.000Z",
+            usage.bob,
+            usage.chat("loop_end", outcome="success", runId="c1", stopReason="completed", turns=1),
+        ),
+    ]
+    job = {"module": "cron_job", "ownerModule": "cron_job", "loopStage": "module_event", "outcome": "success"}
+    done = usage.event(33, "2026-08-21T00:00:04.000Z", usage.bob, {**job, "phase": "cron_completed", "runId": "c1"})
+    return [*turn, done] if known else turn
+
+
+def test_scheduled_turns_are_no_ordinary_use(product: Any, usage: Any) -> None:
+    """The corrected view leaves out turns that the scheduler reports, across midnight and however late it does."""
+    product.deliver(scheduled(usage, known=False))
+    product.roll_up()
+    ask = {"audience": "ordinary", "since": "2026-08-20", "until": "2026-08-21"}
+    assert [1] == [row["turns"] for row in product.ask("sessions", view="corrected", **ask)]
+    product.deliver(scheduled(usage, known=True))
+    assert [] == product.ask("sessions", view="corrected", **ask)
+    assert [1] == [row["turns"] for row in product.ask("sessions", view="contract", **ask)]
+    assert [] == product.ask("funnel", view="corrected", **ask)
+
+
+def test_shared_installations_are_told_apart(product: Any, usage: Any) -> None:
+    """Containers that all report one id count as one installation, beside the sessions behind it."""
+    docker = "099a0cc69a6a6cdd3a21c9da"
+    who = [(docker, "446daa4dea1143ae682dcdc3", session * 12) for session in ("a1", "b2", "c3")]
+    at = "2026-08-20T10:00:00.000Z"
+    product.deliver([usage.event(n, at, one, usage.chat("loop_start", outcome="success")) for n, one in enumerate(who)])
+    product.deliver([usage.event(9, at, usage.ann, usage.chat("loop_start", outcome="success"))])
+    assert [("2026-08-20", 2, 2, 2, 1, 3, 2)] == [tuple(row.values()) for row in product.ask("active-users")]
+
+
+def test_cohorts_come_back(product: Any, usage: Any) -> None:
+    """A cohort is named by the week of its first event, even when that lies before the window."""
+    days = {usage.ann: ("07-28", "08-04", "08-18"), usage.bob: ("08-04", "08-12")}
+    product.deliver(
+        [
+            usage.event(10 * n + k, f"2026-{day}T10:00:00.000Z", who, usage.chat("loop_start", outcome="success"))
+            for n, (who, seen) in enumerate(days.items())
+            for k, day in enumerate(seen)
+        ]
+    )
+    assert [("2026-08-03", 0, 1, 1, 1), ("2026-08-03", 1, 1, 1, 1)] == [
+        tuple(row.values()) for row in product.ask("retention", since="2026-08-03")
+    ]
+    assert [0, 1, 3, 0, 1] == [row["week"] for row in product.ask("retention", since="2026-07-27")]
+
+
+def test_error_takes_provider_and_model_from_its_twin(product: Any, usage: Any) -> None:
+    """The corrected view names what only the failed twin knows, and finds failures that no error reported."""
+    at = "2026-08-20T10:00:00.000Z"
+    failed = {"errorCategory": "model_request_error", "code": "judge_timeout"}
+    judge = {"module": "router", "ownerModule": "router", "executionKind": "router_judge", "phase": "judge"}
+    lost = {"module": "memory", "ownerModule": "memory", "loopStage": "loop_end", "outcome": "failed"}
+    product.deliver(
+        [
+            usage.event(1, at, usage.ann, {**judge, **failed, "loopStage": "model_request"}),
+            usage.event(
+                2,
+                at,
+                usage.ann,
+                {**judge, **failed, "loopStage": "model_request", "outcome": "failed", "provider": "p", "model": "m"},
+            ),
+            usage.event(3, at, usage.ann, {**lost, "errorCategory": "loop_error", "phase": "capture"}),
+        ]
+    )
+    assert [("judge_timeout", "", "", 1)] == errors_of(product, "contract")
+    assert [("", "", "", 1), ("judge_timeout", "p", "m", 1)] == errors_of(product, "corrected")
+
+
+def errors_of(product: Any, view: str) -> list[Any]:
+    """Code, provider, model and number of the errors."""
+    return [(row["code"], row["provider"], row["model"], row["errors"]) for row in product.ask("errors", view=view)]

@@ -10,3 +10,5 @@ from raingauge.contracts.analytics.reads.retention import retention
 from raingauge.contracts.analytics.reads.sessions import sessions
 
 HANDLERS: Final[tuple[Any, ...]] = (active_users, modules, funnel, errors, sessions, retention)
+
+__all__ = ["HANDLERS", "active_users", "errors", "funnel", "modules", "retention", "sessions"]

@@ -110,11 +110,11 @@ async def funnel(
     """Outcomes by module and loop stage with their error rates, or how many sessions came through each step."""
     values = bound(window, filters, view)
     if by == "stage":
-        sql = statement(facts, _CORRECTED if view == "corrected" else _CONTRACT)
+        sql = statement(facts, _CORRECTED if view == "corrected" else _CONTRACT, view)
         return await facts.page(window, sql, StageOutcome, **values)
     stages = steps.split(",")
     if unknown := [stage for stage in stages if stage not in STAGES]:
         raise Refused(Reason.INVALID_PARAMETER, f"steps: {len(unknown)} unknown; known are {', '.join(STAGES)}")
     bits = [1 << (STAGES.index(stage) + 1) for stage in stages]
     values |= {"steps": stages, "bits": bits, "needed": list(accumulate(bits, or_))}
-    return await facts.page(window, statement(facts, _STEPS), Step, **values)
+    return await facts.page(window, statement(facts, _STEPS, view), Step, **values)

@@ -69,37 +69,38 @@ _FILTER: Final = """(
         OR module = 'session' AND owner_module = 'session' AND execution_kind = 'user_session')
     AND ({audience:String} != 'always_on' OR module = 'session' AND owner_module = 'always_on')
 )"""
-_WANTED: Final = "({corrected:UInt8} = 0 OR run NOT IN (SELECT run FROM $cron_runs)) AND $filter"
 _ROLLUPS: Final = {
     "activity": ACTIVITY.table, "steps": STEPS.table, "turns": TURNS.table, "cron_runs": CRON_RUNS.table,
     "failures": FAILURES.table,
 }  # fmt: skip
 
 
-def statement(facts: Facts, text: str, **parts: str) -> str:
-    """SQL with `$filter`, `$stages` and the names of rollups (`$turns`, …) filled in.
+def statement(facts: Facts, text: str, view: View = "contract", **parts: str) -> str:
+    """SQL with `$filter`, `$wanted`, `$stages` and the names of rollups (`$turns`, …) filled in.
 
-    `$wanted` is the filter for turns: the corrected view leaves out those that a schedule began.
-    `parts` fill what else the text leaves open: expressions of this folder, never what a caller sent.
+    `$wanted` is the filter for turns: the corrected view leaves out those that a schedule began, which look like
+    ordinary chat except for the id of their run. `parts` fill what else the text leaves open: expressions of this
+    folder, never what a caller sent.
     """
-    text = text.replace("$wanted", _WANTED)
+    wanted = "$filter AND run NOT IN (SELECT run FROM $cron_runs)" if view == "corrected" else "$filter"
+    text = text.replace("$wanted", wanted)
     sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in text}
     stages = ", ".join(f"'{stage}'" for stage in STAGES)
     return Template(text).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
 
 
-def bound(window: Window, filters: Filters, view: str = "contract", days_before: int = 0) -> dict[str, Any]:
+def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:
     """Values for the parameters of `statement`.
 
     The window counts in whole UTC days. A day more is looked at on either side, because a scheduled turn can begin or
-    end across midnight; `days_before` widens it further.
+    end across midnight.
     """
     first, last = window.days
     return {
         **asdict(filters),
         "first_day": first,
         "last_day": last,
-        "since_day": max(first - timedelta(days=1 + days_before), FIRST_DAY),
+        "since_day": max(first - timedelta(days=1), FIRST_DAY),
         "until_day": last + timedelta(days=1),
         "corrected": int(view == "corrected"),
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
+from msgspec.structs import replace
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
@@ -34,8 +36,16 @@ class Turns(msgspec.Struct, frozen=True):
     tool_calls: int
     tool_errors: int
     tool_error_rate: float | None
-    seconds_p50: float | None
-    seconds_p95: float | None
+    seconds_p50: float | None = None
+    seconds_p95: float | None = None
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """How long turns took, in seconds."""
+
+    key: str
+    seconds_p50: float
+    seconds_p95: float
 
 
 class StopReason(msgspec.Struct, frozen=True):
@@ -57,30 +67,28 @@ class ToolUse(msgspec.Struct, frozen=True):
 
 _KEYS: Final = {"total": "''", "day": "toString(day)", "phase": "phase", "version": "app_version"}
 _TURNS: Final = """
-    SELECT t.key AS key, t.events AS events, sessions, installations, turns, ended, completed,
-        completed / nullIf(ended, 0) AS success_rate, completed_sessions, error_sessions,
-        tool_calls, tool_errors, tool_errors / nullIf(tool_calls, 0) AS tool_error_rate,
-        if(empty(took), NULL, took[1]) AS seconds_p50, if(empty(took), NULL, took[2]) AS seconds_p95
+    SELECT $key AS key, sum(r.events) AS events,
+        uniqExactIf(session, session != 0) AS sessions, uniqExact(installation) AS installations,
+        sum(starts) AS turns,
+        if({corrected:UInt8}, sum(r.ended), sum(end_rows)) AS ended,
+        if({corrected:UInt8}, sum(r.completed), sum(end_rows_good)) AS completed,
+        completed / nullIf(ended, 0) AS success_rate,
+        uniqExactIf(session, session != 0 AND r.completed > 0) AS completed_sessions,
+        uniqExactIf(session, session != 0 AND r.raised > 0) AS error_sessions,
+        if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)) AS tool_calls,
+        if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad)) AS tool_errors,
+        tool_errors / nullIf(tool_calls, 0) AS tool_error_rate
+    FROM $turns AS r WHERE $wanted GROUP BY key ORDER BY key LIMIT {limit:UInt32}
+"""
+# A turn over midnight lies in two daily rows; it counts where it ended.
+_DURATIONS: Final = """
+    SELECT key, quantilesExact(0.5, 0.95)(dateDiff('millisecond', started, finished) / 1000) AS took,
+        took[1] AS seconds_p50, took[2] AS seconds_p95
     FROM (
-        SELECT $key AS key, sum(r.events) AS events,
-            uniqExactIf(session, session != 0) AS sessions, uniqExact(installation) AS installations,
-            sum(starts) AS turns,
-            if({corrected:UInt8}, sum(r.ended), sum(end_rows)) AS ended,
-            if({corrected:UInt8}, sum(r.completed), sum(end_rows_good)) AS completed,
-            uniqExactIf(session, session != 0 AND r.completed > 0) AS completed_sessions,
-            uniqExactIf(session, session != 0 AND r.raised > 0) AS error_sessions,
-            if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)) AS tool_calls,
-            if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad)) AS tool_errors
-        FROM $turns AS r WHERE $wanted GROUP BY key
-    ) AS t
-    LEFT JOIN (
-        SELECT key, quantilesExact(0.5, 0.95)(dateDiff('millisecond', started, finished) / 1000) AS took FROM (
-            SELECT max($key) AS key, minIf(started_at, starts > 0) AS started, max(ended_at) AS finished
-            FROM $turns WHERE run != 0 AND $wanted GROUP BY run
-            HAVING sum(starts) > 0 AND sum(ended) > 0 AND finished >= started
-        ) GROUP BY key
-    ) AS d ON t.key = d.key
-    ORDER BY key LIMIT {limit:UInt32}
+        SELECT max($key) AS key, minIf(started_at, starts > 0) AS started, max(ended_at) AS finished
+        FROM $turns WHERE run != 0 AND starts + ended > 0 AND $wanted GROUP BY run
+        HAVING sum(starts) > 0 AND sum(ended) > 0 AND finished >= started
+    ) GROUP BY key
 """
 _STOP_REASONS: Final = """
     SELECT arrayJoin(stop_reasons) AS stop_reason, count() AS turns, turns / sum(count()) OVER () AS share
@@ -110,7 +118,19 @@ async def sessions(
     """Turns of the agent loop: sessions, outcomes, durations; or stop reasons; or tools."""
     values = bound(window, filters, view)
     if by == "stop_reason":
-        return await facts.page(window, statement(facts, _STOP_REASONS), StopReason, **values)
+        return await facts.page(window, statement(facts, _STOP_REASONS, view), StopReason, **values)
     if by == "tool":
-        return await facts.page(window, statement(facts, _TOOLS), ToolUse, **values)
-    return await facts.page(window, statement(facts, _TURNS, key=_KEYS[by]), Turns, **values)
+        return await facts.page(window, statement(facts, _TOOLS, view), ToolUse, **values)
+    key = _KEYS[by]
+    page, durations = await asyncio.gather(
+        facts.page(window, statement(facts, _TURNS, view, key=key), Turns, **values),
+        facts.rows(statement(facts, _DURATIONS, view, key=key), Duration, **values),
+    )
+    took = {found.key: found for found in durations}
+    rows = [
+        replace(row, seconds_p50=found.seconds_p50, seconds_p95=found.seconds_p95)
+        if (found := took.get(row.key))
+        else row
+        for row in page.data
+    ]
+    return Page(rows, page.meta)
