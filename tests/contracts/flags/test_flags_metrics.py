@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
+from raingauge.contract import Family, Sample, label_text
 from raingauge.contracts.flags.exposition import ResolverTotals, bound_text, exposed
 from raingauge.web.prometheus import lines, wants_openmetrics
 
@@ -266,3 +267,15 @@ def test_strict_parsers_read_back_what_was_counted(
 def test_the_accept_header_chooses_the_format(accept: str, expected: bool) -> None:
     """OpenMetrics only for those who ask for it and do not prefer the classic text."""
     assert expected == wants_openmetrics(accept)
+
+
+@pytest.mark.parametrize(
+    ("value", "classic", "openmetrics"),
+    [(7, "7", "7.0"), (0.5, "0.5", "0.5"), (float("inf"), "+Inf", "+Inf"), (float("nan"), "NaN", "NaN"), (2**64, "18446744073709551616", "18446744073709551616.0")],
+)  # fmt: skip
+def test_numbers_have_the_form_of_their_format(value: float, classic: str, openmetrics: str) -> None:
+    """Whole numbers keep all digits, and every family has its HELP and TYPE once."""
+    family = Family("money_spent", "counter", "Money.", [Sample(label_text(model='a"b\\'), value)])
+    expected = '# HELP {0} Money.\n# TYPE {0} counter\nmoney_spent_total{{model="a\\"b\\\\"}} {1}\n'
+    assert expected.format("money_spent_total", classic) == "".join(lines([family], openmetrics=False))
+    assert expected.format("money_spent", openmetrics) + "# EOF\n" == "".join(lines([family], openmetrics=True))
