@@ -44,6 +44,7 @@ class RollupRunner:
         self._windows = windows
         self._clock = clock
         self._lock = threading.Lock()
+        self._replaced: dict[tuple[str, int], datetime] = {}
 
     def run(self, since: date | None = None) -> list[DaysDone]:
         """Compute every day that has newer facts, and with `since` every stored day from then on."""
@@ -94,6 +95,7 @@ class RollupRunner:
             {**parameters, "target": rollup.table},
         )
         self._windows.day_done(rollup.table, day, generation)
+        self._replaced[rollup.table, earlier] = self._clock()
 
     def _is_complete(self, rollup: Rollup, day: date) -> bool:
         """Whether every fact of the day is still stored, as far as events arrive on their day or later."""
@@ -105,14 +107,13 @@ class RollupRunner:
         return bool(deleted_before + _ALLOWED_SKEW < day <= today + _ALLOWED_SKEW)
 
     def _remove_superseded(self, rollup: Rollup) -> None:
-        current = self._windows.coverage(rollup.table).generations
-        newest = max(current.values(), default=0)
-        age = self._clock().timestamp() - newest / 1_000_000
-        if age < KEEP_SUPERSEDED.total_seconds():
-            return
+        replaced_before = self._clock() - KEEP_SUPERSEDED
+        self._replaced = {found: at for found, at in self._replaced.items() if at > replaced_before}
+        kept = [*self._windows.coverage(rollup.table).generations.values()]
+        kept += [generation for table, generation in self._replaced if table == rollup.table]
         table = schema.name(rollup.table)
-        condition = "generation NOT IN {current:Array(UInt64)}"
-        parameters = {"current": list(current.values())}
+        condition = "generation NOT IN {kept:Array(UInt64)}"
+        parameters = {"kept": kept}
         if self._session.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
             self._session.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters)
 
