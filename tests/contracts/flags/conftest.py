@@ -34,14 +34,22 @@ class Team:
         self._database = database
         with database.write() as db:
             self._customer = customers.create(db, "Team", now=datetime.now(UTC)).customer_id
-        self.token = self.issue("cf-resolver")
+        self.token = self._issued("cf-resolver", (Scope.INGEST, Scope.READ))
 
     def issue(self, label: str, scopes: Sequence[Scope] = (Scope.INGEST, Scope.READ)) -> str:
         """Another token of the customer, once the server knows it; its label is the resolver id."""
-        with self._database.write() as db:
-            token = tokens.issue(db, self._customer, label=label, scopes=list(scopes), now=datetime.now(UTC)).text
-        until(lambda: self.request("GET", "/v1/stats", headers={"authorization": f"Bearer {token}"}).status_code != 401)
+        token = self._issued(label, scopes)
+        self.until_known(token)
         return token
+
+    def _issued(self, label: str, scopes: Sequence[Scope]) -> str:
+        with self._database.write() as db:
+            return tokens.issue(db, self._customer, label=label, scopes=list(scopes), now=datetime.now(UTC)).text
+
+    def until_known(self, token: str) -> None:
+        """The server looks for new tokens twice a second."""
+        sent = {"authorization": f"Bearer {token}"}
+        until(lambda: self.request("GET", "/v1/stats", headers=sent).status_code != 401)
 
     def post(self, path: str, body: bytes, *, token: str = "", **headers: str) -> httpx.Response:
         """Send as a resolver does and wait until what was accepted is stored."""
@@ -62,23 +70,25 @@ class Team:
 
 
 @pytest.fixture(scope="package")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Database]]:
-    """One server for all tests of this folder: they differ in their customer."""
+def _teams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Team]]:
+    """One server for all tests of this folder: they differ in their customer, and all customers are made at once."""
     data_dir = tmp_path_factory.mktemp("flags") / "data"
     limits = {"failed_auth_per_ip": 0, "decode_workers": 0, "rollup_seconds": 0}
     with running(data_dir, **limits) as server, closing(Database.open(Settings(), data_dir)) as database:
-        yield server, database
+        teams = [Team(server, database) for _ in range(40)]
+        teams[-1].until_known(teams[-1].token)
+        yield teams
 
 
 @pytest.fixture
-def team(_server: tuple[Server, Database]) -> Team:
-    return Team(*_server)
+def team(_teams: list[Team]) -> Team:
+    return _teams.pop()
 
 
 other_team = team
 
 
-@pytest.fixture(scope="package")
-def shared_team(_server: tuple[Server, Database]) -> Team:
-    """For tests that store nothing."""
-    return Team(*_server)
+@pytest.fixture(scope="module")
+def shared_team(_teams: list[Team]) -> Team:
+    """For tests that store nothing, or do not look at what is stored."""
+    return _teams.pop()
