@@ -6,6 +6,7 @@
     ├── SettingError          a setting has a value that cannot work; the process does not start
     ├── DataDirectoryError    the data directory cannot be used (owned by another process, damaged, too new)
     ├── NotFound              an id names nothing, or nothing that can still be worked on
+    ├── Conflict              what was asked does not fit what is there
     └── QueryError            a read ran past its limits or the store could not answer it
 
 One list of reasons serves every place that names one: API error codes, metric labels, the accounting
@@ -25,9 +26,12 @@ class Reason(StrEnum):
     # Requests (the client is told)
     UNAUTHORIZED = "unauthorized"  # no credential, or one that is unknown, revoked or expired
     FORBIDDEN = "forbidden"  # a valid credential without the scope this route needs
+    NOT_A_MEMBER = "not_a_member"  # a valid JWT of somebody whose e-mail address no customer has as a member
+    CROSS_SITE = "cross_site_refused"  # a browser would write with its user's sign-in, but not from our own pages
     BROWSER_REFUSED = "browser_requests_not_allowed"  # an Origin header on a route for libraries
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_FOUND = "not_found"
+    CONFLICT = "conflict"  # what was asked does not fit what is there
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_ENCODING = "unsupported_encoding"  # a Content-Encoding we cannot undo
     PAYLOAD_TOO_LARGE = "payload_too_large"  # as sent, or after decompression
@@ -69,9 +73,12 @@ class Verdict:
 VERDICTS: Final[dict[Reason, Verdict]] = {
     Reason.UNAUTHORIZED: Verdict(401),
     Reason.FORBIDDEN: Verdict(403),
+    Reason.NOT_A_MEMBER: Verdict(403),
+    Reason.CROSS_SITE: Verdict(403),
     Reason.BROWSER_REFUSED: Verdict(403),
     Reason.METHOD_NOT_ALLOWED: Verdict(405),
     Reason.NOT_FOUND: Verdict(404),
+    Reason.CONFLICT: Verdict(409),
     Reason.UNSUPPORTED_MEDIA_TYPE: Verdict(415),
     Reason.UNSUPPORTED_ENCODING: Verdict(415),
     Reason.PAYLOAD_TOO_LARGE: Verdict(413),
@@ -145,6 +152,10 @@ class DataDirectoryError(RaingaugeError):
 
 class NotFound(RaingaugeError):
     """An id that names nothing, or nothing that can still be worked on. The message names the id."""
+
+
+class Conflict(RaingaugeError):
+    """What was asked does not fit what is there, such as removing the last admin. The message says what to do."""
 
 
 class QueryError(RaingaugeError):

@@ -41,6 +41,10 @@ def at_least(lowest: float) -> Check:
     return lambda value: None if value >= lowest else f"must be at least {lowest}"
 
 
+def _lifetime_days(value: float) -> str | None:
+    return None if 0 < value <= 36_500 else "must be greater than 0 and at most 36500"
+
+
 def one_of(*allowed: str) -> Check:
     return lambda value: None if value in allowed else f"must be one of: {', '.join(allowed)}"
 
@@ -226,6 +230,28 @@ READERS = Knob("readers", 2, "Reads that may run at the same time.", "", positiv
 ROLLUP_SECONDS = Knob("rollup_seconds", 900.0, "Time between two roll-up runs; 0 is never.", "seconds", not_negative)
 REJECT_DAYS = Knob("reject_days", 30, "How long reasons of rejected items are kept.", "days", positive)
 
+# ---- signing in --------------------------------------------------------------------------------------------
+
+SIGNIN_LINK_SECONDS = Knob(
+    "signin_link_seconds", 900.0, "How long a one-time sign-in link can be used.", "seconds", positive
+)
+SESSION_DAYS = Knob("session_days", 30.0, "How long a sign-in lasts at most.", "days", _lifetime_days)
+SESSION_IDLE_DAYS = Knob(
+    "session_idle_days", 7.0, "How long a sign-in lasts without being used.", "days", _lifetime_days
+)
+ACCESS_ISSUER = Knob(
+    "access_issuer",
+    "",
+    "Issuer of the JWTs by which members sign in: Cloudflare Access (https://<team>.cloudflareaccess.com) or any "
+    "OpenID Connect provider. Empty is none; then the audience and the keys' address are empty too.",
+)
+ACCESS_AUDIENCE = Knob("access_audience", "", "The audience these JWTs must be for; of Access the application's tag.")
+ACCESS_JWKS_URL = Knob(
+    "access_jwks_url",
+    "",
+    "Where the issuer publishes its keys; of Access https://<team>.cloudflareaccess.com/cdn-cgi/access/certs.",
+)
+
 # ---- operation ---------------------------------------------------------------------------------------------
 
 LOG_LEVEL = Knob(
@@ -246,6 +272,7 @@ CORE_KNOBS: Final[tuple[Knob[Any], ...]] = (
     QUEUE_MAX_BYTES, QUEUE_MAX_AGE_SECONDS, QUEUE_KEY_SECONDS, QUEUE_TRIES, DEAD_LETTER_DAYS,
     DECODE_WORKERS, DECODE_TIMEOUT_SECONDS, STORE_MEMORY_BYTES, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS,
     QUERY_MAX_ROWS, READERS, ROLLUP_SECONDS, REJECT_DAYS,
+    SIGNIN_LINK_SECONDS, SESSION_DAYS, SESSION_IDLE_DAYS, ACCESS_ISSUER, ACCESS_AUDIENCE, ACCESS_JWKS_URL,
     LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS,
 )  # fmt: skip
 """Every knob of the spine; contracts add theirs through `Contract.knobs`."""

@@ -4,6 +4,6 @@
         customer = customers.create(db, "Ada", now=now)
         issued = tokens.issue(db, customer.customer_id, now=now)
 
-`database` opens and migrates, `tables` lists the columns, `customers` and `tokens` are functions on a connection,
-`people` keeps the encrypted names. Times are aware UTC datetimes everywhere.
+`database` opens and migrates, `tables` lists the columns; `customers`, `tokens`, `members`, `sessions` and `links` are
+functions on a connection, `people` keeps the encrypted names. Times are aware UTC datetimes everywhere.
 """

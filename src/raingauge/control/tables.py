@@ -1,8 +1,12 @@
 """The tables of the control data, and the note that tells running servers of a change.
 
-    customers ──┬── tokens    credentials: only the SHA-256 of a token is kept
-                └── people    encrypted names behind the keyed hashes in the facts
-    changes                   one row: a number that every change to customers or tokens raises
+    customers ──┬── tokens ───┐  credentials: only the SHA-256 of a token is kept
+                ├── members ──┼── sessions      who is signed in: only the SHA-256 of a cookie is kept
+                │             └── signin_links  one-time codes: only their SHA-256 is kept
+                └── people       encrypted names behind the keyed hashes in the facts
+    changes                      one row: a number that every change to what servers keep in memory raises
+
+A session and a sign-in link belong either to a member or to a token, and end with it.
 
 Whatever belongs to a customer refers to it with ON DELETE CASCADE, so deleting the customer takes all of it along.
 A change here needs a migration; a test compares the two.
@@ -88,6 +92,40 @@ TOKENS: Final = Table(
     CheckConstraint(f"length(token_hash) = 64 AND token_hash <> '{EMPTY_HASH}'", name="token_hash"),
 )
 
+MEMBERS: Final = Table(
+    "members",
+    METADATA,
+    Column("email", Text, primary_key=True),
+    Column("customer_id", ForeignKey(CUSTOMERS.c.customer_id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    CheckConstraint("role IN ('admin', 'member')", name="role"),
+)
+
+_ONE_OWNER: Final = "(email IS NULL) <> (token_id IS NULL)"
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("session_hash", Text, primary_key=True),
+    Column("email", ForeignKey(MEMBERS.c.email, ondelete="CASCADE"), index=True),
+    Column("token_id", ForeignKey(TOKENS.c.token_id, ondelete="CASCADE"), index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    CheckConstraint(_ONE_OWNER, name="owner"),
+)
+
+SIGNIN_LINKS: Final = Table(
+    "signin_links",
+    METADATA,
+    Column("code_hash", Text, primary_key=True),
+    Column("email", ForeignKey(MEMBERS.c.email, ondelete="CASCADE"), index=True),
+    Column("token_id", ForeignKey(TOKENS.c.token_id, ondelete="CASCADE"), index=True),
+    Column("expires_at", Moment, nullable=False),
+    CheckConstraint(_ONE_OWNER, name="owner"),
+)
+
 PEOPLE: Final = Table(
     "people",
     METADATA,
@@ -100,5 +138,5 @@ CHANGES: Final = Table("changes", METADATA, Column("number", Integer, nullable=F
 
 
 def note_change(db: Connection) -> None:
-    """Tell running servers, with this transaction's commit, that customers or tokens are different now."""
+    """Tell running servers, with this transaction's commit, that customers, tokens, members or sessions are different."""
     db.execute(CHANGES.update().values(number=CHANGES.c.number + 1))

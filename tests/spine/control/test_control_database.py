@@ -50,7 +50,7 @@ def test_migrations_build_the_same_schema_as_the_tables(database: Database, tmp_
         assert schema(db) == {}
         METADATA.create_all(db)
         assert migrated == schema(db)
-    assert {"changes", "customers", "people", "tokens"} == set(migrated)
+    assert {"changes", "customers", "members", "people", "sessions", "signin_links", "tokens"} == set(migrated)
 
 
 def test_opening_again_keeps_what_is_there(open_database: OpenDatabase) -> None:
@@ -135,7 +135,7 @@ def test_processes_share_a_database_from_its_first_moment(settings: Settings, tm
     with database.read() as db:
         assert len(customers.listed(db)) == 60
         assert len(tokens.listed(db)) == 60
-        assert list(db.execute(text("SELECT version_num FROM alembic_version")).scalars()) == ["0001"]
+        assert list(db.execute(text("SELECT version_num FROM alembic_version")).scalars()) == ["0002"]
     database.close()
 
 
