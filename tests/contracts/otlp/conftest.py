@@ -11,23 +11,21 @@ from google.protobuf import json_format
 
 from raingauge.contract import Column, Decoded, Head, Intake, Received
 from raingauge.contracts.otlp import OTLP
+from raingauge.contracts.otlp.wire import JSON
 from raingauge.contracts.otlp.wire.protobuf import REQUESTS
 from raingauge.settings import Settings
 
-CUSTOMER: Final = "cust_0123456789abcdef"
-IDENTITY_KEY: Final = bytes(range(32))
-ARRIVED_US: Final = 1_791_795_670_000_000
-"""2026-10-12 09:01:10 UTC, a minute after the samples' records."""
-
-JSON: Final = "application/json"
-PROTOBUF: Final = "application/x-protobuf"
-ENCODINGS: Final = (JSON, PROTOBUF)
 COLUMNS: Final[dict[str, tuple[Column, ...]]] = {table.name: table.columns for table in OTLP.tables}
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
 class Otlp:
     """One request of a signal, sent to the contract in either encoding."""
+
+    customer = "cust_0123456789abcdef"
+    identity_key = bytes(range(32))
+    arrived_us = 1_791_795_670_000_000
+    """2026-10-12 09:01:10 UTC, a minute after the samples' records."""
 
     def intake(self, signal: str) -> Intake:
         return next(intake for intake in OTLP.intakes if intake.name == f"otlp.{signal}")
@@ -40,8 +38,10 @@ class Otlp:
             return msgspec.json.encode(request)
         return json_format.ParseDict(_with_base64_ids(request), REQUESTS[signal]()).SerializeToString()
 
-    def received(self, media_type: str = JSON, **settings: str | int | float | bool) -> Received:
-        return Received(ARRIVED_US, CUSTOMER, media_type, identity_key=IDENTITY_KEY, settings=Settings(settings))
+    def received(self, media_type: str = JSON, **settings: str | float | bool) -> Received:
+        return Received(
+            self.arrived_us, self.customer, media_type, identity_key=self.identity_key, settings=Settings(settings)
+        )
 
     def decode_body(self, signal: str, body: bytes, media_type: str = JSON, **settings: Any) -> Decoded:
         """Decoded after the same check that the server makes."""
@@ -67,7 +67,7 @@ class Otlp:
     ) -> dict[str, Any]:
         return _request(("resourceMetrics", "scopeMetrics", "metrics"), metrics, resource, scope)
 
-    def span(self, number: int = 1, **attributes: Any) -> dict[str, Any]:
+    def span(self, number: int = 1, /, **attributes: Any) -> dict[str, Any]:
         return {
             "traceId": f"{number:032x}",
             "spanId": f"{number:016x}",
@@ -80,7 +80,7 @@ class Otlp:
     def log(self, **attributes: Any) -> dict[str, Any]:
         return {"timeUnixNano": "1791795600000000000", "attributes": pairs(attributes)}
 
-    def sum(self, name: str, value: float, temporality: int = 1, **attributes: Any) -> dict[str, Any]:
+    def sum(self, name: str, value: float, temporality: int = 1, /, **attributes: Any) -> dict[str, Any]:
         point = {
             "startTimeUnixNano": "1791795600000000000",
             "timeUnixNano": "1791795660000000000",

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 import pytest
-from conftest import ENCODINGS, JSON, PROTOBUF, Otlp
-from google.rpc.status_pb2 import Status
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from raingauge.contract import Head, Refused
 from raingauge.contracts.otlp.intake import DIALECT, RETRY_AFTER_MAX_SECONDS, ROOT_HINT, admit
+from raingauge.contracts.otlp.wire import JSON, PROTOBUF
 from raingauge.errors import VERDICTS, Reason
 
+if TYPE_CHECKING:
+    from tests.contracts.otlp.conftest import Otlp
+
+ENCODINGS = (JSON, PROTOBUF)
+
 SIGNALS = ("traces", "metrics", "logs")
-RESPONSES = {
+RESPONSES: dict[str, Any] = {
     "traces": ExportTraceServiceResponse,
     "metrics": ExportMetricsServiceResponse,
     "logs": ExportLogsServiceResponse,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import ARRIVED_US, CUSTOMER, ENCODINGS, Otlp
 
 from raingauge.contracts.otlp import OTLP
+from raingauge.contracts.otlp.wire import JSON, PROTOBUF
 from raingauge.store.arrow import build
+
+if TYPE_CHECKING:
+    from tests.contracts.otlp.conftest import Otlp
+
+ENCODINGS = (JSON, PROTOBUF)
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
 
@@ -35,7 +40,7 @@ def test_sample_fits_the_stored_columns(otlp: Otlp, sample: dict[str, Any]) -> N
     decoded = otlp.decode(sample["signal"], sample["request"])
     for table in OTLP.tables:
         rows = decoded.rows.get(table.name, [])
-        assert len(rows) == build(table, CUSTOMER, ARRIVED_US, rows).num_rows
+        assert len(rows) == build(table, otlp.customer, otlp.arrived_us, rows).num_rows
 
 
 def test_no_sample_leaves_content_in_a_row(otlp: Otlp, sample: dict[str, Any]) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from conftest import ARRIVED_US, ENCODINGS, JSON, PROTOBUF, Otlp
 
 from raingauge.contract import Reject, Undecodable
+from raingauge.contracts.otlp.wire import JSON, PROTOBUF
 from raingauge.errors import Reason
+
+if TYPE_CHECKING:
+    from tests.contracts.otlp.conftest import Otlp
+
+ENCODINGS = (JSON, PROTOBUF)
 
 CLAUDE = {"service.name": "claude-code"}
 
 
 def only(otlp: Otlp, request: dict[str, Any], media_type: str = JSON, **settings: Any) -> dict[str, Any]:
-    (row,) = otlp.rows(otlp.decode("traces", request, media_type, **settings))["spans"]
-    return row
+    rows = otlp.rows(otlp.decode("traces", request, media_type, **settings))["spans"]
+    assert 1 == len(rows)
+    return rows[0]
 
 
 @pytest.mark.parametrize(
@@ -105,9 +111,9 @@ def test_a_badly_typed_span_costs_only_itself(otlp: Otlp, broken: dict[str, Any]
 
 
 @pytest.mark.parametrize("span", [5, "text", [], None, True], ids=repr)
-def test_something_that_is_no_span_costs_only_itself(otlp: Otlp, span: object) -> None:
+def test_something_that_is_no_span_costs_only_itself(otlp: Otlp, span: Any) -> None:
     """A list of spans may hold anything else; it is counted as one reject."""
-    request = otlp.spans(otlp.span(1), span, otlp.span(3))  # type: ignore[arg-type]
+    request = otlp.spans(otlp.span(1), span, otlp.span(3))
     decoded = otlp.decode_body("traces", msgspec.json.encode(request))
     assert (3, 2, 1) == (decoded.items, len(decoded.rows["spans"]), len(decoded.rejects))
 
@@ -167,7 +173,7 @@ def test_unknown_enums_are_kept_and_nonsense_is_not(otlp: Otlp) -> None:
 )
 def test_late_and_future_spans_are_kept_and_marked(otlp: Otlp, offset_seconds: int, timing: str | None) -> None:
     """The sender's clock decides when, however far from ours, and the row says that it is far."""
-    start_us = ARRIVED_US + offset_seconds * 1_000_000
+    start_us = otlp.arrived_us + offset_seconds * 1_000_000
     row = only(otlp, otlp.spans(otlp.span() | {"startTimeUnixNano": str(start_us * 1000)}))
     assert (start_us, timing) == (row["time"], row.get("timing"))
 
@@ -176,7 +182,7 @@ def test_late_and_future_spans_are_kept_and_marked(otlp: Otlp, offset_seconds: i
 def test_a_span_without_a_start_is_placed_at_its_arrival(otlp: Otlp, start: object) -> None:
     """Unusable times do not cost the span; it is marked untimed."""
     row = only(otlp, otlp.spans(otlp.span() | {"startTimeUnixNano": start, "endTimeUnixNano": 0}))
-    assert (ARRIVED_US, "untimed") == (row["time"], row["timing"])
+    assert (otlp.arrived_us, "untimed") == (row["time"], row["timing"])
 
 
 def test_a_span_that_ends_before_it_starts_has_no_duration(otlp: Otlp) -> None:
