@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import pyarrow as pa
 import pytest
@@ -242,6 +243,11 @@ class Product:
     def roll_up(self) -> None:
         """Compute the daily sums, as the server does every 15 minutes."""
         self._store.rollups.run()
+
+    def totals(self) -> dict[str, float]:
+        """The samples for Prometheus by their labels."""
+        found = asyncio.run(cast(Any, ANALYTICS.prometheus)(ReadFacts(self._store, self.customer), 1))
+        return {sample.labels: sample.value for family in found for sample in family.samples}
 
     def ask(self, read: str, **query: str) -> list[dict[str, Any]]:
         """The rows of a read over August 2026, unless `query` says another window."""

@@ -47,3 +47,9 @@ def test_missing_credential_says_what_to_do() -> None:
     assert 401 == answer.status
     for way in ("/k/", "Authorization", "RAINGAUGE_PUBLIC_CUSTOMER"):
         assert way in json.loads(answer.body)["detail"]
+
+
+def test_example_is_accepted() -> None:
+    """The body that the documentation shows is a valid one."""
+    answer = COLLECT.dialect.accepted(HEAD, COLLECT.example)
+    assert {"received": 1, "accepted": 1, "quarantined": 0} == json.loads(answer.body)

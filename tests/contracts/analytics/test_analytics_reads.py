@@ -166,3 +166,13 @@ def test_filters_restrict(worked_product: Any, filters: dict[str, str], expected
     assert [expected] * (expected is not None) == [
         row["installations"] for row in worked_product.ask("active-users", period="window", **filters)
     ]
+
+
+def test_totals_for_prometheus(worked_product: Any) -> None:
+    """Events of version 2 by module; duplicates and older versions are not in them."""
+    assert {
+        'module="always_on",event="feature_used"': 1,
+        'module="always_on",event="error_occurred"': 0,
+        'module="session",event="feature_used"': 10,
+        'module="session",event="error_occurred"': 2,
+    } == worked_product.totals()

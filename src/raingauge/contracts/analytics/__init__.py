@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Contract
+from raingauge.contracts.analytics.exposition import families
 from raingauge.contracts.analytics.intake import COLLECT
 from raingauge.contracts.analytics.reads import HANDLERS
 from raingauge.contracts.analytics.rollups import ROLLUP_DAYS, ROLLUPS
@@ -18,4 +19,5 @@ ANALYTICS: Final = Contract(
     rollups=ROLLUPS,
     handlers=HANDLERS,
     knobs=(EVENT_DAYS, ROLLUP_DAYS),
+    prometheus=families,
 )

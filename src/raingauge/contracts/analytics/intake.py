@@ -51,6 +51,25 @@ def check(head: Head, body: bytes) -> None:  # noqa: ARG001 - the seam's signatu
         raise Refused(Reason.INVALID_JSON, "the body must be a JSON array of events") from None
 
 
+_EXAMPLE: Final = {
+    "schemaVersion": "analytics.v2",
+    "eventId": "9f1c2f0e-6a35-4c1c-9f0b-3a4a5d0c7b11",
+    "eventName": "feature_used",
+    "occurredAt": "2026-08-20T12:00:00.000Z",
+    "installationId": "a1a1a1a1a1a1a1a1a1a1a1a1",
+    "instanceId": "111111111111111111111111",
+    "deploymentMode": "source",
+    "appVersion": "0.1.0",
+    "platform": "linux",
+    "properties": {
+        "module": "session",
+        "ownerModule": "session",
+        "executionKind": "user_session",
+        "loopStage": "loop_start",
+        "outcome": "success",
+    },
+}
+
 COLLECT: Final = Intake(
     name="analytics.collect",
     path="/collect",
@@ -58,4 +77,5 @@ COLLECT: Final = Intake(
     decode=decode,
     dialect=CollectDialect(),
     public=True,
+    example=msgspec.json.encode([_EXAMPLE]),
 )

@@ -108,10 +108,11 @@ ACTIVITY: Final = Rollup(
     retention_days=ROLLUP_DAYS,
 )
 
+# Kept for ever: it holds no id of anything, and totals on /metrics must never fall.
 STEPS: Final = Rollup(
     table="product_steps",
     columns=(
-        *_names(*_DIMENSIONS, "loop_stage", "outcome", "event", "tool_name"),
+        *_names(*_DIMENSIONS, "loop_stage", "outcome", "event"),
         *_counts(
             used="feature_used events",
             raised="error_occurred events",
@@ -123,12 +124,34 @@ STEPS: Final = Rollup(
     order=("module", "loop_stage", "outcome"),
     source=EVENTS.name,
     select=_select("""
-        SELECT customer, day, $dimensions, loop_stage, outcome, event, tool_name,
+        SELECT customer, day, $dimensions, loop_stage, outcome, event,
             countIf($used) AS used, countIf($raised) AS raised,
             countIf($ended) AS ended, countIf($ended AND stop_reason = 'completed') AS completed,
             countIf($call_worked) AS calls_worked
         FROM $events WHERE $where AND $counted
-        GROUP BY customer, day, $dimensions, loop_stage, outcome, event, tool_name
+        GROUP BY customer, day, $dimensions, loop_stage, outcome, event
+    """),
+)
+
+TOOLS: Final = Rollup(
+    table="product_tools",
+    columns=(
+        *_names(*_DIMENSIONS, "tool_name"),
+        *_counts(
+            call_rows="feature_used rows of tool calls",
+            call_rows_bad="those of them that say failed, aborted, timeout or denied",
+            calls_worked="tool calls that worked",
+            call_errors="tool calls that failed",
+        ),
+    ),
+    order=("tool_name",),
+    source=EVENTS.name,
+    select=_select("""
+        SELECT customer, day, $dimensions, tool_name,
+            countIf($used) AS call_rows, countIf($used AND outcome IN ($bad)) AS call_rows_bad,
+            countIf($call_worked) AS calls_worked, countIf($raised) AS call_errors
+        FROM $events WHERE $where AND $counted AND loop_stage = 'tool_call' AND tool_name != ''
+        GROUP BY customer, day, $dimensions, tool_name
     """),
     retention_days=ROLLUP_DAYS,
 )
@@ -224,4 +247,4 @@ FAILURES: Final = Rollup(
     retention_days=ROLLUP_DAYS,
 )
 
-ROLLUPS: Final = (ACTIVITY, STEPS, TURNS, CRON_RUNS, FAILURES)
+ROLLUPS: Final = (ACTIVITY, STEPS, TOOLS, TURNS, CRON_RUNS, FAILURES)

@@ -37,12 +37,13 @@ _BUCKETS: Final = {
     "month": "toStartOfMonth(day)",
     "window": "{first_day:Date}",
 }
+# An installation id is shared or not, so the two sets are disjoint and only the small one is built.
 _SQL: Final = """
     SELECT toString($bucket) AS period,
         uniqExactIf(installation, counted) AS installations,
         uniqExactIf(instance, counted AND instance != 0) AS instances,
-        uniqExactIf(sipHash64(installation, instance), counted) AS pairs,
-        uniqExactIf(installation, counted AND NOT shared) AS unshared,
+        uniqExactIf(intHash64(installation) + instance, counted) AS pairs,
+        installations - uniqExactIf(installation, counted AND shared) AS unshared,
         uniqExactIf(shared_session, counted AND shared_session != 0) AS shared_sessions,
         uniqExact(installation) AS all_versions
     FROM $activity WHERE $filter

@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TURNS
+from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TOOLS, TURNS
 
 Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
 View: TypeAlias = Annotated[
@@ -70,8 +70,8 @@ _FILTER: Final = """(
     AND ({audience:String} != 'always_on' OR module = 'session' AND owner_module = 'always_on')
 )"""
 _ROLLUPS: Final = {
-    "activity": ACTIVITY.table, "steps": STEPS.table, "turns": TURNS.table, "cron_runs": CRON_RUNS.table,
-    "failures": FAILURES.table,
+    "activity": ACTIVITY.table, "steps": STEPS.table, "tools": TOOLS.table, "turns": TURNS.table,
+    "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
 
 

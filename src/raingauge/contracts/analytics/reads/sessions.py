@@ -97,10 +97,10 @@ _STOP_REASONS: Final = """
 """
 _TOOLS: Final = """
     SELECT tool_name,
-        if({corrected:UInt8}, sum(calls_worked) + sum(raised), sum(used)) AS calls,
-        if({corrected:UInt8}, sum(raised), sumIf(used, outcome IN ('failed', 'aborted', 'timeout', 'denied'))) AS errors,
+        if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)) AS calls,
+        if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad)) AS errors,
         errors / nullIf(calls, 0) AS error_rate
-    FROM $steps WHERE loop_stage = 'tool_call' AND tool_name != '' AND $filter
+    FROM $tools WHERE $filter
     GROUP BY tool_name HAVING calls > 0 ORDER BY calls DESC, tool_name LIMIT {limit:UInt32}
 """
 
