@@ -22,7 +22,7 @@ _NO_CUSTOMER: Final = (
 
 
 class _Counts(msgspec.Struct):
-    """The body of the 202. A duplicate is an accepted event; it is found out later."""
+    """The body of the 202. A duplicate is an accepted event; it is found out later, as is one past its retention."""
 
     received: int
     accepted: int
@@ -33,7 +33,7 @@ class CollectDialect:
     """202 with counts, or `{"error": …, "detail": …}`."""
 
     def accepted(self, head: Head, body: bytes) -> Answer:  # noqa: ARG002 - the dialect's signature
-        """Counts by the same function that decoding uses, so they are the final ones."""
+        """Counts by the same function that decoding uses."""
         raws = wire.split(body)
         faults = sum(isinstance(wire.read_event(raw), wire.Fault) for raw in raws)
         return Answer(202, msgspec.json.encode(_Counts(len(raws), len(raws) - faults, faults)), _JSON)

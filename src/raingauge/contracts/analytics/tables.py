@@ -12,7 +12,11 @@ def positive(days: int) -> str | None:
 
 
 EVENT_DAYS: Final = Knob(
-    "analytics_event_days", 400, "How long product usage events are kept after arrival.", "days", positive
+    "analytics_event_days",
+    400,
+    "How long product usage events are kept after arrival; older ones that arrive again are refused.",
+    "days",
+    lambda days: None if days >= 7 else "must be at least 7",
 )
 
 _NAME: Final = "LowCardinality(String)"
