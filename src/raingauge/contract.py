@@ -163,8 +163,8 @@ class Intake:
 
     `name` is written into the queue (`loopgain.aggregate`): never rename it. `admit` runs before the body is read
     and before the credential is looked at; it may raise Refused. `public` intakes need no credential: their rows
-    belong to the customer of the credential if one is sent, else to `public_customer`, else to the setting
-    `RAINGAUGE_PUBLIC_CUSTOMER`, else they are refused with 401. `body_max_bytes` narrows the server's own cap.
+    belong to `public_customer` whatever is presented, or if that is empty to the customer of the credential, else to
+    the setting `RAINGAUGE_PUBLIC_CUSTOMER`, else they are refused with 401. `body_max_bytes` narrows the server's own cap.
     `daily_cap` gives the most messages a customer of this tier may send in 24 hours, or None.
     `preflight` False hands OPTIONS to `admit` like any other method.
     `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer

@@ -27,6 +27,7 @@ from raingauge.pipeline import Pipeline
 from raingauge.queue import Appended, Message, Tally
 from raingauge.queue.sqlite import SqliteQueue
 from raingauge.settings import DECODE_WORKERS, DRAIN_SECONDS, MASTER_KEY, ROLLUP_SECONDS, Settings
+from raingauge.store.schema import fact_tables
 from raingauge.store.store import Store
 from raingauge.vault import Vault
 
@@ -105,12 +106,25 @@ class System:
 
     def run_retention(self) -> Any:
         """Delete what is past its retention, with the shorter times of customers' tiers."""
-        return self.store.retention.run()
+        tiers = {one.customer_id: one.tier for one in self.directory.customers()}
+        return self.store.retention.run(
+            {
+                table.name: {
+                    customer: table.tier_retention_days[tier]
+                    for customer, tier in tiers.items()
+                    if tier in table.tier_retention_days
+                }
+                for contract in CONTRACTS
+                for table in contract.tables
+            }
+        )
 
     def erase_customer(self, customer: str) -> dict[str, int]:
-        """Delete all facts of a customer; how many rows of each table."""
-        tables = [table.name for contract in CONTRACTS for table in contract.tables]
-        return {table: self.store.writer.erase(table, customer) for table in tables}
+        """Delete all facts of a customer, those still waiting in the queue too; how many rows of each table."""
+        if self._pipeline is None and self.queue.depth().messages:
+            self.start()
+        self._until_stored(self.queue.last_id)
+        return {table.name: self.store.writer.erase(table.name, customer) for table in fact_tables(CONTRACTS)}
 
     def round_trip(self) -> dict[str, bool]:
         """Send each intake's example through the queue into the store and take it out again; which arrived."""
@@ -131,7 +145,10 @@ class System:
         """Queue a message and wait until it is stored or given up."""
         done: Future[Appended] = Future()
         self.queue.append(message, lambda found: _settle(done, found))
-        message_id = done.result(ROUND_TRIP_SECONDS).message_id
+        self._until_stored(done.result(ROUND_TRIP_SECONDS).message_id)
+
+    def _until_stored(self, message_id: int) -> None:
+        """Wait until no message up to this one waits any more, but not for ever."""
         deadline = time.monotonic() + ROUND_TRIP_SECONDS
         while not self.queue.drained(message_id) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -25,6 +25,7 @@ app.add_typer(operate.retention, name="retention", help="Delete what is past its
 app.command("connect")(connect.command)
 app.command("doctor")(operate.doctor)
 app.command("privacy")(operate.privacy)
+app.command("openapi")(operate.openapi)
 app.command("version")(operate.version)
 
 

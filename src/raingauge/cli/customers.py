@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from raingauge.cli.control import AsJson, control_data, print_json, print_table, shown
-from raingauge.cli.options import DataDir
+from raingauge.cli.options import DataDir, settings_from
 from raingauge.control import customers
 from raingauge.control.customers import Customer, Tier
+from raingauge.operations import ask
 
 app = typer.Typer(name="customer", help="List, delete and re-tier customers.", no_args_is_help=True)
 
@@ -47,7 +48,7 @@ def delete(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Delete a customer, its tokens and the names of its people. There is no way back."""
+    """Delete a customer: its tokens, the names of its people and all its facts. There is no way back."""
     with control_data(data_dir) as database:
         with database.read() as db:
             customer = customers.find(db, customer_id)
@@ -55,10 +56,11 @@ def delete(
             typer.confirm(f"Delete {customer.customer_id} ({customer.name})?", abort=True, err=True)
         with database.write() as db:
             deleted = customers.delete(db, customer_id)
+    rows = sum(ask(settings_from(data_dir), "customer.erase", customer=customer_id).values())
     if as_json:
-        print_json({"customer_id": customer_id, "deleted": True, "tokens": deleted})
+        print_json({"customer_id": customer_id, "deleted": True, "tokens": deleted, "rows": rows})
     else:
-        typer.echo(f"Deleted: {customer_id} and {deleted} of its tokens")
+        typer.echo(f"Deleted: {customer_id}, {deleted} of its tokens and {rows} rows of its facts")
 
 
 @app.command("set-tier")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -58,6 +59,30 @@ def privacy() -> None:
     from raingauge.privacy import page  # noqa: PLC0415
 
     print(page(CONTRACTS), end="")
+
+
+def openapi() -> None:
+    """Print the OpenAPI document as a server of this version answers it on /openapi.json."""
+    print(asyncio.run(_served("/openapi.json")))
+
+
+async def _served(path: str) -> str:
+    """What a server on an empty data directory answers."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    from httpx import ASGITransport, AsyncClient  # noqa: PLC0415
+
+    from raingauge.app import build  # noqa: PLC0415
+    from raingauge.settings import DATA_DIR, load  # noqa: PLC0415
+    from raingauge.system import System  # noqa: PLC0415
+
+    base_url = "http://localhost"
+    with TemporaryDirectory() as data_dir, ThreadPoolExecutor(1) as executor:
+        with System.open(load({DATA_DIR.name: data_dir}, environment={})) as system:
+            edge = ASGITransport(cast("Any", build(system, executor, base_url)))
+            async with AsyncClient(transport=edge, base_url=base_url) as http:
+                return (await http.get(path)).raise_for_status().text
 
 
 def version() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from raingauge.auth.credential import Credential
 from raingauge.contract import Intake, Scope
@@ -26,6 +27,10 @@ class Gate:
     def find(self, token: str) -> Credential | None:
         return self._directory.find(token)
 
+    def touch(self, credential: Credential) -> None:
+        """Note that a credential was used."""
+        self._directory.touch(credential, datetime.now(UTC))
+
     def count_failure(self, client_key: str) -> None:
         """Note a refused credential. Raises Refused(RATE_LIMITED) when one address tries too many.
 
@@ -38,15 +43,15 @@ class Gate:
 
         Raises Refused(UNAUTHORIZED, FORBIDDEN or RATE_LIMITED). A credential that is presented must be valid, or
         rows would silently go to the wrong customer; only where everybody's rows go to one fixed customer anyway
-        is an unknown one ignored.
+        does none matter.
         """
+        if intake.public_customer:
+            return None, intake.public_customer
         credential = self._directory.find(token) if token else None
         if credential:
             if not credential.may(Scope.INGEST):
                 raise Refused(Reason.FORBIDDEN, "This credential may not send data.")
             return credential, credential.customer
-        if intake.public and intake.public_customer:
-            return None, intake.public_customer
         if token:
             self.count_failure(client_key)
         elif intake.public and self._directory.customer_exists(self._public_customer):
@@ -67,10 +72,12 @@ class Gate:
         cap = intake.daily_cap(credential.tier) if intake.daily_cap and credential else None
         if cap is None or credential is None:
             return False
-        if not self._daily.reserve((credential.customer, intake.name), cap):
+        key = (credential.customer, intake.name)
+        if not self._daily.reserve(key, cap):
             raise Refused(
                 Reason.DAILY_CAP,
                 "The most messages of this tier in 24 hours were sent.",
+                retry_after_seconds=self._daily.wait_seconds(key),
                 extra={"tier": credential.tier, "cap": cap},
             )
         return True

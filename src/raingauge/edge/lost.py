@@ -35,7 +35,11 @@ class LostAnswers:
         expires_at, unheard = self._unheard.get(key, (0.0, None))
         if unheard is None or (unheard.done() and expires_at < self._clock()):
             return False
-        return await asyncio.shield(unheard)
+        found = await asyncio.shield(unheard)
+        if found:
+            # One retry per lost answer: the next equal body is another item, not the same one once more.
+            self._unheard.pop(key, None)
+        return found
 
     async def watched(
         self, commit: Coroutine[Any, Any, bool], receive: Receive, key: Key, remember_seconds: float

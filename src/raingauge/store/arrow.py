@@ -78,7 +78,7 @@ def arrow_type(clickhouse_type: str) -> pa.DataType:  # noqa: PLR0911 - a table 
 def schema_of(table: Table) -> pa.Schema:
     """Spine columns, then the table's own, in the order in which they are built and inserted."""
     fields = [
-        pa.field(column.name, arrow_type(column.type), nullable=column.type.startswith("Nullable("))
+        pa.field(column.name, arrow_type(column.type), nullable="Nullable(" in column.type.partition("Array(")[0])
         for column in table.columns
     ]
     return pa.schema([*SPINE, *fields])

@@ -217,6 +217,17 @@ def test_retry_of_an_unheard_answer_is_not_stored_twice(start: Callable[..., Pro
     assert [5, 5] == program.stored()
 
 
+def test_only_one_retry_stands_for_a_lost_answer(start: Callable[..., Program]) -> None:
+    """Once the client has its answer, the same body again is another item."""
+    program = start("commit_seconds=0.6")
+    request = post("/v1/library", BEARER + "Content-Length: 5\r\nConnection: close\r\n") + "hello"
+    with program.connect() as connection:
+        connection.sendall(request.encode())
+        time.sleep(0.2)
+    assert ["202", "202"] == [exchange(program, request).split()[1] for _ in range(2)]
+    assert [5, 5] == program.stored()
+
+
 def test_output_is_json_lines_without_token_or_address(server: Program) -> None:
     """Every line of the log is one JSON object with an action, and holds nothing private."""
     httpx.post(f"{server.url}/k/{TOKEN}/v1/things?token={TOKEN}", content=b"crash")

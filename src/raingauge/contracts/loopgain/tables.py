@@ -20,7 +20,7 @@ RETENTION_DAYS: Final = Knob(
     lambda value: None if value > 0 else "must be greater than 0",
 )
 
-LABEL: Final = "Nullable(String)"
+LABEL: Final = "LowCardinality(Nullable(String))"
 NUMBER: Final = "Float64"
 NUMBER_OR_NULL: Final = "Nullable(Float64)"
 HOUR: Final = "DateTime64(0, 'UTC')"
