@@ -4,7 +4,8 @@ Adding one is adding a folder and a name to the tuple.
 """
 
 from raingauge.contract import Contract
+from raingauge.contracts.analytics import ANALYTICS
 from raingauge.contracts.flags import FLAGS
 from raingauge.contracts.loopgain import LOOPGAIN
 
-CONTRACTS: tuple[Contract, ...] = (LOOPGAIN, FLAGS)
+CONTRACTS: tuple[Contract, ...] = (LOOPGAIN, FLAGS, ANALYTICS)

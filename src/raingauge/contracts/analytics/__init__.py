@@ -6,7 +6,7 @@ from typing import Final
 
 from raingauge.contract import Contract
 from raingauge.contracts.analytics.exposition import families
-from raingauge.contracts.analytics.intake import COLLECT
+from raingauge.contracts.analytics.intake import COLLECT, COLLECT_SLASHES
 from raingauge.contracts.analytics.reads import HANDLERS
 from raingauge.contracts.analytics.rollups import ROLLUP_DAYS, ROLLUPS
 from raingauge.contracts.analytics.tables import EVENT_DAYS, EVENTS
@@ -14,7 +14,7 @@ from raingauge.contracts.analytics.tables import EVENT_DAYS, EVENTS
 ANALYTICS: Final = Contract(
     name="analytics",
     title="Product usage",
-    intakes=(COLLECT,),
+    intakes=(COLLECT, COLLECT_SLASHES),
     tables=(EVENTS,),
     rollups=ROLLUPS,
     handlers=HANDLERS,

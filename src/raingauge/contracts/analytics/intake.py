@@ -6,6 +6,7 @@ more times, at once, after any answer that is not 2xx. So one bad event must nev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -79,3 +80,5 @@ COLLECT: Final = Intake(
     public=True,
     example=msgspec.json.encode([_EXAMPLE]),
 )
+COLLECT_SLASHES: Final = replace(COLLECT, path="//collect")
+"""The client takes one slash off its base address; a base that ends in two gives this path."""
