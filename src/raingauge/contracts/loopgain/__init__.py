@@ -6,6 +6,7 @@ from typing import Final
 
 from raingauge.contract import Contract
 from raingauge.contracts.loopgain.alerts import ALERTS
+from raingauge.contracts.loopgain.connect import CONNECTIONS
 from raingauge.contracts.loopgain.intake import AGGREGATE, FUNNEL
 from raingauge.contracts.loopgain.reads import READS
 from raingauge.contracts.loopgain.tables import FUNNEL_EVENTS, LOOP_EVENTS, RETENTION_DAYS, TRAJECTORIES
@@ -27,4 +28,5 @@ LOOPGAIN: Final = Contract(
     handlers=READS + ALERTS,
     knobs=(TRAJECTORIES, RETENTION_DAYS),
     health=HEALTH,
+    connections=CONNECTIONS,
 )
