@@ -7,7 +7,7 @@ import pytest
 
 from raingauge.contract import Head, Reason, Received, Refused
 from raingauge.contracts.flags import FLAGS
-from raingauge.contracts.flags.intake import DIALECT, INTAKES
+from raingauge.contracts.flags.intake import DIALECT, INTAKES, PARTS_MAX
 
 Body = Callable[[str], bytes]
 WRITE, INGEST = "/v1/clientFlagLogs:write", "/v1/flagLogs:ingest"
@@ -93,6 +93,13 @@ def test_the_example_is_a_message(intake: Any) -> None:
     intake.check(head("application/json"), intake.example)
     received = Received(1, "cust_1", content_type="application/json")
     assert ["flag_deltas"] == list(intake.decode(intake.example, received).rows)
+
+
+def test_a_body_of_a_million_parts_is_refused_while_it_is_read() -> None:
+    """What no sender makes is a clear 413, and costs neither memory nor a place in the queue."""
+    with pytest.raises(Refused) as caught:
+        INTAKES[0].check(head(PROTOBUF), b"\x0a\x00" * (PARTS_MAX + 1))
+    assert 413 == caught.value.status
 
 
 def test_snippets_are_complete() -> None:

@@ -15,17 +15,13 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from raingauge.contract import Decoded, Reason, Received, Reject, Undecodable
-from raingauge.contracts.flags.encoding import (
-    Malformed,
-    MessageT,
-    batches_of_json,
-    batches_of_protobuf,
-    is_json,
-    parsed,
-)
+from raingauge.contracts.flags.encoding import MessageT, batches_of_json, batches_of_protobuf, is_json
 from raingauge.contracts.flags.histogram import file_spans
 from raingauge.contracts.flags.knobs import FLAGS_ITEMS_MAX, FLAGS_NAME_MAX_CHARS, FLAGS_PART_MAX_BYTES
+from raingauge.contracts.flags.split import Malformed, TooManyParts
 from raingauge.contracts.flags.tables import FLAG_COUNTS, FLAG_DELTAS, FLAG_EXPOSURES
 from raingauge.contracts.flags.wire import flag_logs_pb2 as wire
 
@@ -50,22 +46,24 @@ def decode(body: bytes, received: Received, *, wrapped: bool) -> Decoded:
 
     Raises Undecodable when the body is not a flag log message at all or has more items than allowed.
     """
+    parts_max = received.settings[FLAGS_ITEMS_MAX]
     try:
         if is_json(received.content_type, body):
             part_max_bytes = received.settings[FLAGS_PART_MAX_BYTES]
-            batches = batches_of_json(body, wrapped=wrapped, part_max_bytes=part_max_bytes)
+            batches = batches_of_json(body, wrapped=wrapped, parts_max=parts_max, part_max_bytes=part_max_bytes)
         else:
-            batches = batches_of_protobuf(body, wrapped=wrapped)
+            batches = batches_of_protobuf(body, wrapped=wrapped, parts_max=parts_max)
+    except TooManyParts as problem:
+        raise Undecodable(str(problem), Reason.TOO_LARGE) from None
     except Malformed as problem:
         raise Undecodable(f"not a flag log message: {problem}") from None
     decoder = _Decoder(received)
     for batch in batches:
-        decoder.bounded(len(batch.telemetry_data) + len(batch.flag_assigned) + len(batch.flag_resolve_info))
-        for raw in batch.telemetry_data:
+        for raw in batch.telemetry:
             decoder.telemetry(raw)
-        for raw in batch.flag_assigned:
+        for raw in batch.assigned:
             decoder.apply(raw)
-        for raw in batch.flag_resolve_info:
+        for raw in batch.resolve_infos:
             decoder.resolve_info(raw)
     return decoder.decoded
 
@@ -90,11 +88,6 @@ class _Decoder:
         self._part_max_bytes = received.settings[FLAGS_PART_MAX_BYTES]
         self._items_max = received.settings[FLAGS_ITEMS_MAX]
         self._name_max_chars = received.settings[FLAGS_NAME_MAX_CHARS]
-
-    def bounded(self, parts: int) -> None:
-        """Raises Undecodable for more parts than there may be items, even if they turn out to be empty."""
-        if parts > self._items_max:
-            raise Undecodable(f"more than {self._items_max} parts", Reason.TOO_LARGE)
 
     def telemetry(self, raw: bytes) -> None:
         try:
@@ -202,8 +195,8 @@ class _Decoder:
         if len(raw) > self._part_max_bytes:
             raise _Unusable(Reason.TOO_LARGE, field)
         try:
-            return parsed(kind, raw)
-        except Malformed:
+            return kind.FromString(raw)
+        except DecodeError:
             raise _Unusable(Reason.INVALID_FIELD, field) from None
 
     def _named(self, **names: str) -> None:

@@ -7,26 +7,49 @@ decoder then rejects it in its place like any other damaged item.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
+from raingauge.contracts.flags.split import Malformed, TooManyParts, fields
 from raingauge.contracts.flags.wire import flag_logs_pb2 as wire
 
 MessageT = TypeVar("MessageT", bound=Message)
 JsonObject: TypeAlias = dict[str, Any]
-JsonMembers: TypeAlias = dict[str, msgspec.Raw]
 
 JSON_TYPE: Final = "application/json"
 PROTOBUF_TYPES: Final = frozenset({"application/x-protobuf", "application/protobuf"})
 UNKNOWN_ENUM: Final = -1
 """Stands for an enum name that this server does not know."""
 
+COMMAS_PER_PART: Final = 16
+"""Real items have fewer. A list has no more items than commas, so counting them bounds what is built from a body."""
+
 UNREADABLE: Final = b"\xff"
 """No protobuf message starts with this byte: its last three bits are no wire type."""
+
+_NULL: Final = b"null"
+_ITEM_FIELDS: Final = (
+    wire.FlagLogs.TELEMETRY_DATA_FIELD_NUMBER,
+    wire.FlagLogs.FLAG_ASSIGNED_FIELD_NUMBER,
+    wire.FlagLogs.FLAG_RESOLVE_INFO_FIELD_NUMBER,
+)
+
+
+class JsonMembers(msgspec.Struct):
+    """The members that are read, in both spellings; all others are passed over without being kept."""
+
+    batch: msgspec.Raw = msgspec.Raw(_NULL)
+    telemetryData: msgspec.Raw = msgspec.Raw(_NULL)  # noqa: N815 - the wire's spelling
+    telemetry_data: msgspec.Raw = msgspec.Raw(_NULL)
+    flagAssigned: msgspec.Raw = msgspec.Raw(_NULL)  # noqa: N815
+    flag_assigned: msgspec.Raw = msgspec.Raw(_NULL)
+    flagResolveInfo: msgspec.Raw = msgspec.Raw(_NULL)  # noqa: N815
+    flag_resolve_info: msgspec.Raw = msgspec.Raw(_NULL)
+
 
 _MEMBERS: Final = msgspec.json.Decoder(JsonMembers)
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -34,8 +57,12 @@ _OBJECT: Final = msgspec.json.Decoder(JsonObject)
 _NOT_JSON: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Malformed(Exception):
-    """A body that is not what its encoding says. The message names a place, never content."""
+class Batch(NamedTuple):
+    """The items of one batch as protobuf, each still to be parsed."""
+
+    telemetry: Sequence[bytes]
+    assigned: Sequence[bytes]
+    resolve_infos: Sequence[bytes]
 
 
 def is_json(content_type: str, body: bytes) -> bool:
@@ -49,34 +76,38 @@ def is_json(content_type: str, body: bytes) -> bool:
     return media_type not in PROTOBUF_TYPES and body[:1] == b"{"
 
 
-def parsed(kind: type[MessageT], raw: bytes) -> MessageT:
-    """Raises Malformed."""
-    try:
-        return kind.FromString(raw)
-    except DecodeError:
-        raise Malformed(kind.DESCRIPTOR.name) from None
+def batches_of_protobuf(body: bytes, *, wrapped: bool, parts_max: int) -> list[Batch]:
+    """The batches of a body. `wrapped` is for the ingest route. Raises Malformed, TooManyParts."""
+    bodies = _contents(body, parts_max).get(wire.IngestFlagLogs.BATCH_FIELD_NUMBER, ()) if wrapped else (body,)
+    found = [_contents(batch, parts_max) for batch in bodies]
+    return [Batch(*(contents.get(number, ()) for number in _ITEM_FIELDS)) for contents in found]
 
 
-def batches_of_protobuf(body: bytes, *, wrapped: bool) -> list[wire.FlagLogs]:
-    """The batches of a body, items unparsed. `wrapped` is for the ingest route. Raises Malformed."""
-    bodies = parsed(wire.IngestFlagLogs, body).batch if wrapped else [body]
-    return [parsed(wire.FlagLogs, batch) for batch in bodies]
+def _contents(message: bytes, parts_max: int) -> dict[int, list[bytes]]:
+    contents: dict[int, list[bytes]] = {}
+    for count, (number, content) in enumerate(fields(message)):
+        if count >= parts_max:
+            raise TooManyParts(f"more than {parts_max} parts")
+        contents.setdefault(number, []).append(content)
+    return contents
 
 
 def members_of_json(body: bytes, *, wrapped: bool) -> list[JsonMembers]:
     """The batches of a JSON body, members unparsed but known to be well-formed. Raises Malformed."""
     members = _members(body or b"{}")
-    return [_members(batch) for batch in _values(members, "batch")] if wrapped else [members]
+    return [_members(batch) for batch in _values(members.batch)] if wrapped else [members]
 
 
-def batches_of_json(body: bytes, *, wrapped: bool, part_max_bytes: int) -> list[wire.FlagLogs]:
-    """The same as protobuf. Items above `part_max_bytes` are passed on unread. Raises Malformed."""
+def batches_of_json(body: bytes, *, wrapped: bool, parts_max: int, part_max_bytes: int) -> list[Batch]:
+    """The same for JSON. Items above `part_max_bytes` are passed on unread. Raises Malformed, TooManyParts."""
+    if body.count(b",") > COMMAS_PER_PART * parts_max:
+        raise TooManyParts(f"more than {parts_max} parts")
     read = _ItemReader(part_max_bytes)
     return [
-        wire.FlagLogs(
-            flag_assigned=map(read.assigned, _items(members, "flagAssigned", "flag_assigned")),
-            telemetry_data=map(read.telemetry, _values(members, "telemetryData", "telemetry_data")),
-            flag_resolve_info=map(read.resolve_info, _items(members, "flagResolveInfo", "flag_resolve_info")),
+        Batch(
+            [*map(read.telemetry, _values(members.telemetryData, members.telemetry_data))],
+            [*map(read.assigned, _items(members.flagAssigned, members.flag_assigned))],
+            [*map(read.resolve_info, _items(members.flagResolveInfo, members.flag_resolve_info))],
         )
         for members in members_of_json(body, wrapped=wrapped)
     ]
@@ -89,15 +120,15 @@ def _members(raw: bytes) -> JsonMembers:
         raise Malformed("JSON object") from None
 
 
-def _values(members: JsonMembers, *names: str) -> Iterator[bytes]:
-    for name in names:
-        raw = bytes(members.get(name, b"null"))
-        if raw != b"null":
+def _values(*spellings: msgspec.Raw) -> Iterator[bytes]:
+    for spelling in spellings:
+        raw = bytes(spelling)
+        if raw != _NULL:
             yield raw
 
 
-def _items(members: JsonMembers, *names: str) -> Iterator[bytes]:
-    for raw in _values(members, *names):
+def _items(*spellings: msgspec.Raw) -> Iterator[bytes]:
+    for raw in _values(*spellings):
         try:
             yield from map(bytes, _ITEMS.decode(raw))
         except _NOT_JSON:

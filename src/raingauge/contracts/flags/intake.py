@@ -16,13 +16,17 @@ from raingauge.contracts.flags.decode import decode_ingest, decode_write
 from raingauge.contracts.flags.encoding import (
     JSON_TYPE,
     PROTOBUF_TYPES,
-    Malformed,
     batches_of_protobuf,
     is_json,
     members_of_json,
 )
+from raingauge.contracts.flags.split import Malformed, TooManyParts
 
 PROTOBUF_TYPE: Final = "application/x-protobuf"
+BODY_MAX_BYTES: Final = 16 * 1024 * 1024
+"""Senders fill messages up to 4 MiB and add their telemetry afterwards; also after decompression."""
+PARTS_MAX: Final = 1_000_000
+"""Far more than 16 MiB of real parts; a body with more is refused before anything is queued."""
 LOST_ANSWER_SECONDS: Final = 10.0
 """Longer than the JavaScript provider waits before it sends a body again (5 s and a back-off of up to 1.1 s), shorter
 than the 15 s after which two heartbeats with equal bytes are two heartbeats."""
@@ -38,7 +42,9 @@ def check(head: Head, body: bytes, *, wrapped: bool) -> None:
             raise Refused(Reason.INVALID_JSON, "the body is not a JSON object") from None
     else:
         try:
-            batches_of_protobuf(body, wrapped=wrapped)
+            batches_of_protobuf(body, wrapped=wrapped, parts_max=PARTS_MAX)
+        except TooManyParts as problem:
+            raise Refused(Reason.PAYLOAD_TOO_LARGE, str(problem)) from None
         except Malformed:
             raise Refused(Reason.INVALID_BODY, "the body is not a protobuf message of flag logs") from None
 
@@ -73,6 +79,7 @@ INTAKES: Final = (
         decode=decode_write,
         dialect=DIALECT,
         example=EXAMPLE,
+        body_max_bytes=BODY_MAX_BYTES,
         lost_answer_seconds=LOST_ANSWER_SECONDS,
     ),
     Intake(
@@ -82,6 +89,7 @@ INTAKES: Final = (
         decode=decode_ingest,
         dialect=DIALECT,
         example=b'{"accountId":"accounts/example","batch":' + EXAMPLE + b"}",
+        body_max_bytes=BODY_MAX_BYTES,
         lost_answer_seconds=LOST_ANSWER_SECONDS,
     ),
 )
