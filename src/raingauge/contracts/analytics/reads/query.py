@@ -75,18 +75,18 @@ _ROLLUPS: Final = {
 }  # fmt: skip
 
 
-def statement(facts: Facts, text: str, view: View = "contract", **parts: str) -> str:
+def statement(facts: Facts, sql: str, view: View = "contract", **parts: str) -> str:
     """SQL with `$filter`, `$wanted`, `$stages` and the names of rollups (`$turns`, …) filled in.
 
     `$wanted` is the filter for turns: the corrected view leaves out those that a schedule began, which look like
-    ordinary chat except for the id of their run. `parts` fill what else the text leaves open: expressions of this
+    ordinary chat except for the id of their run. `parts` fill what else the statement leaves open: expressions of this
     folder, never what a caller sent.
     """
     wanted = "$filter AND run NOT IN (SELECT run FROM $cron_runs)" if view == "corrected" else "$filter"
-    text = text.replace("$wanted", wanted)
-    sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in text}
+    sql = sql.replace("$wanted", wanted)
+    sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in sql}
     stages = ", ".join(f"'{stage}'" for stage in STAGES)
-    return Template(text).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
+    return Template(sql).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
 
 
 def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:

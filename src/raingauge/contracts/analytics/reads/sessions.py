@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from litestar import get
@@ -65,9 +65,22 @@ class ToolUse(msgspec.Struct, frozen=True):
     error_rate: float | None
 
 
-_KEYS: Final = {"total": "''", "day": "toString(day)", "phase": "phase", "version": "app_version"}
+class _Key(NamedTuple):
+    """What rows are grouped by: of one daily row, of a turn's daily rows together, and as text of the latter."""
+
+    row: str
+    turn: str
+    text: str
+
+
+_KEYS: Final = {
+    "total": _Key("''", "0", "''"),
+    "day": _Key("toString(day)", "max(day)", "toString(merged)"),
+    "phase": _Key("phase", "max(phase)", "merged"),
+    "version": _Key("app_version", "max(app_version)", "merged"),
+}
 _TURNS: Final = """
-    SELECT $key AS key, sum(r.events) AS events,
+    SELECT $row AS key, sum(r.events) AS events,
         uniqExactIf(session, session != 0) AS sessions, uniqExact(installation) AS installations,
         sum(starts) AS turns,
         if({corrected:UInt8}, sum(r.ended), sum(end_rows)) AS ended,
@@ -82,10 +95,10 @@ _TURNS: Final = """
 """
 # A turn over midnight lies in two daily rows; it counts where it ended.
 _DURATIONS: Final = """
-    SELECT key, quantilesExact(0.5, 0.95)(dateDiff('millisecond', started, finished) / 1000) AS took,
+    SELECT $text AS key, quantilesExact(0.5, 0.95)(dateDiff('millisecond', started, finished) / 1000) AS took,
         took[1] AS seconds_p50, took[2] AS seconds_p95
     FROM (
-        SELECT max($key) AS key, minIf(started_at, starts > 0) AS started, max(ended_at) AS finished
+        SELECT $turn AS merged, minIf(started_at, starts > 0) AS started, max(ended_at) AS finished
         FROM $turns WHERE run != 0 AND starts + ended > 0 AND $wanted GROUP BY run
         HAVING sum(starts) > 0 AND sum(ended) > 0 AND finished >= started
     ) GROUP BY key
@@ -123,8 +136,8 @@ async def sessions(
         return await facts.page(window, statement(facts, _TOOLS, view), ToolUse, **values)
     key = _KEYS[by]
     page, durations = await asyncio.gather(
-        facts.page(window, statement(facts, _TURNS, view, key=key), Turns, **values),
-        facts.rows(statement(facts, _DURATIONS, view, key=key), Duration, **values),
+        facts.page(window, statement(facts, _TURNS, view, row=key.row), Turns, **values),
+        facts.rows(statement(facts, _DURATIONS, view, turn=key.turn, text=key.text), Duration, **values),
     )
     took = {found.key: found for found in durations}
     rows = [
