@@ -8,22 +8,27 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import cast
 
 import structlog
 
 from raingauge import __version__
 from raingauge.auth.credential import Credential
+from raingauge.auth.visitors import Visitors
 from raingauge.contract import Scope
 from raingauge.contracts import CONTRACTS
-from raingauge.control import customers, tokens
+from raingauge.control import customers, links, tokens
+from raingauge.control.sessions import Owner
+from raingauge.edge.limits import Rate
 from raingauge.edge.ports import ASGIApp, Receive, Send
 from raingauge.edge.ports import Scope as AsgiScope
 from raingauge.edge.server import Edge
 from raingauge.errors import RaingaugeError
-from raingauge.settings import READERS, Settings
+from raingauge.settings import FAILED_AUTH_PER_IP, READERS, SIGNIN_LINK_SECONDS, Settings
 from raingauge.system import System, utc_now
 from raingauge.web import api, report
+from raingauge.web.account import Accounts
 from raingauge.web.facts import Services
 from raingauge.web.operation import Operating
 
@@ -94,14 +99,25 @@ def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
     def system_report(credential: Credential) -> report.SystemReport:
         return report.of(system, credential)
 
+    visitors = Visitors(system.directory, system.settings)
+    accounts = Accounts(
+        settings=system.settings,
+        database=system.database,
+        directory=system.directory,
+        visitors=visitors,
+        connections={one.client: one for contract in CONTRACTS for one in contract.connections},
+        failures=Rate(system.settings[FAILED_AUTH_PER_IP]),
+        clock=utc_now,
+    )
     operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url)
     return Edge(
         intakes=[intake for contract in CONTRACTS for intake in contract.intakes],
         queue=system.queue,
         directory=system.directory,
         settings=system.settings,
-        api=cast(ASGIApp, api.build(CONTRACTS, services, operating)),
+        api=cast(ASGIApp, api.build(CONTRACTS, services, operating, accounts)),
         metrics=system.metrics,
+        visitors=visitors,
     )
 
 
@@ -113,12 +129,18 @@ def greet(system: System, base_url: str) -> None:
             return
         customer = customers.create(db, "default", now=now)
         issued = tokens.issue(db, customer.customer_id, label="first start", scopes=list(Scope), now=now)
+        seconds = system.settings[SIGNIN_LINK_SECONDS]
+        owner = Owner(token_id=issued.record.token_id)
+        code = links.issue(db, owner, lifetime=timedelta(seconds=seconds), now=now)
     system.directory.refresh()
     sys.stdout.write(
         f"\nA new data directory: {system.settings.data_dir}\n"
         f"Customer ID:  {customer.customer_id}\n"
         f"Bearer Token: {issued.text}\n"
         "The token is shown only now. It may send, read and administer.\n\n"
+        f"Sign in:      {links.address(base_url, code)}\n"
+        f"The link works once, within {seconds / 60:g} minutes; `raingauge signin-link --email you@example.com` "
+        "makes another.\n\n"
         f"  curl -sS {base_url}/v1/stats -H 'Authorization: Bearer {issued.text}'\n\n"
     )
     sys.stdout.flush()

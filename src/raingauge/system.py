@@ -9,7 +9,7 @@ import secrets
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from raingauge.periodic import Periodic
 from raingauge.pipeline import Pipeline
 from raingauge.queue import Appended, Message, Tally
 from raingauge.queue.sqlite import SqliteQueue
-from raingauge.settings import DECODE_WORKERS, DRAIN_SECONDS, MASTER_KEY, ROLLUP_SECONDS, Settings
+from raingauge.settings import DECODE_WORKERS, DRAIN_SECONDS, MASTER_KEY, ROLLUP_SECONDS, SESSION_IDLE_DAYS, Settings
 from raingauge.store.schema import fact_tables
 from raingauge.store.store import Store
 from raingauge.vault import Vault
@@ -60,7 +60,7 @@ class System:
         self.database = Database.open(settings, data_dir)
         stack.callback(self.database.close)
         self.people = People(self.database, self.vault.subkey("people"))
-        self.directory = Directory(self.database)
+        self.directory = Directory(self.database, session_idle=timedelta(days=settings[SESSION_IDLE_DAYS]))
         stack.callback(self.directory.close)
         self.queue = SqliteQueue.open(data_dir, self.vault, settings, observe=self._observe)
         stack.callback(self.queue.close)

@@ -19,3 +19,8 @@ def presented(headers: Mapping[str, str]) -> str | None:
         if value.startswith(scheme):
             return value.removeprefix(scheme).strip() or None
     return None
+
+
+def is_jwt(token: str) -> bool:
+    """Whether it has the form of a JWT: three parts. A token of ours has no dot."""
+    return token.count(".") == 2

@@ -70,6 +70,12 @@ class DailyCounts:
         self._totals[key] = total
         return counted
 
+    def wait_seconds(self, key: Hashable) -> int:
+        """Whole seconds until the oldest counted minute is over a day old, at least 1."""
+        minutes = self._minutes.get(key)
+        oldest_ends_at = (minutes[0][0] + MINUTES_PER_DAY) * 60 if minutes else 0
+        return max(1, math.ceil(oldest_ends_at - self._clock()))
+
     def release(self, key: Hashable) -> None:
         """Take back the newest reservation: its message was not accepted."""
         minutes = self._minutes.get(key)

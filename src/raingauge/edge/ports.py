@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -39,3 +39,13 @@ class Directory(Protocol):
         ...
 
     def customer_exists(self, customer_id: str) -> bool: ...
+
+
+class Visitors(Protocol):
+    """Those who call the API without a token."""
+
+    async def identify(
+        self, jwt: str | None, method: str, scheme: str, headers: Mapping[str, str], /
+    ) -> Credential | None:
+        """The caller behind a JWT or a cookie; raises Refused for one that must not be let in."""
+        ...

@@ -6,20 +6,21 @@ for clients that cannot set a header: the token is cut off here and goes nowhere
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Final
 
 import structlog
 from prometheus_client import Counter
 
-from raingauge.auth.parse import presented
+from raingauge.auth.credential import Credential
+from raingauge.auth.parse import is_jwt, presented
 from raingauge.contract import Answer, Head, Intake
 from raingauge.edge.address import Addresses
 from raingauge.edge.answers import Cors, respond, with_common
 from raingauge.edge.body import Gone
 from raingauge.edge.gate import Gate
-from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Inbox, Receive, Scope, Send
+from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Inbox, Receive, Scope, Send, Visitors
 from raingauge.edge.receiver import Receiver, Request, json_refusal
 from raingauge.errors import Reason, Refused
 from raingauge.metrics import Metrics
@@ -41,8 +42,9 @@ class Edge:
     """The ASGI application of the whole server.
 
     `intakes` of all contracts have different paths (ValueError if not). The API finds in `scope["state"]` the
-    `credential` (a Credential or None: whether that is enough is its decision) and the `client_key`, by which it may
-    limit things per address and which it must not keep.
+    `credential` (a Credential or None: whether that is enough is its decision), the `refusal` (why somebody who showed
+    something is nobody, else None) and the `client_key`, by which it may limit things per address and which it must
+    not keep. `visitors` knows those who call the API without a token; ingest routes take tokens only.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class Edge:
         settings: Settings,
         api: ASGIApp,
         metrics: Metrics,
+        visitors: Visitors | None = None,
     ) -> None:
         self._intakes = {intake.path: intake for intake in intakes}
         if len(self._intakes) < len(intakes):
             raise ValueError("two intakes have the same path")
         self._contracts = {intake.path: intake.name.partition(".")[0] for intake in intakes}
         self._api = api
+        self._visitors = visitors
         self._cors = Cors(settings[CORS_ORIGINS])
         self._addresses = Addresses(settings[TRUSTED_PROXIES])
         self._gate = Gate(directory, settings)
@@ -136,7 +140,7 @@ class Edge:
             await send(event)
 
         try:
-            customer = self._introduce(scope, path, known=known)
+            customer = await self._introduce(scope, path, known=known)
             await self._api(scope, receive, send_with_headers)
         except Refused as refusal:
             status, reason = refusal.status, refusal.reason
@@ -150,22 +154,35 @@ class Edge:
         route = scope.get("path_template") or UNKNOWN_ROUTE
         self._note(scope["method"], API, route, status or CLIENT_GONE, started, customer=customer, reason=reason)
 
-    def _introduce(self, scope: Scope, path: str, *, known: bool) -> str:
-        """Tell the API who calls; the customer, or "" when no token says so. Raises Refused(RATE_LIMITED, NOT_FOUND)."""
+    async def _introduce(self, scope: Scope, path: str, *, known: bool) -> str:
+        """Tell the API who calls; the customer, or "" when that is nobody. Raises Refused(RATE_LIMITED, NOT_FOUND)."""
         if not known:
             raise Refused(Reason.NOT_FOUND)
         client_key = self._addresses.client_key(scope)
-        value = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        token = presented({"authorization": value.decode("latin-1")}) if value else None
-        credential = self._gate.find(token) if token else None
+        scope["scheme"] = self._addresses.scheme(scope)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        token = presented(headers)
+        credential, refusal = await self._identified(scope, headers, token)
         if path not in UNLIMITED:
-            # A JWT is none of ours to judge; it has two dots, a token of ours has none.
-            if token and credential is None and token.count(".") != 2:
+            # Only what was shown on purpose: a browser sends a cookie that has ended with each picture of a page.
+            if token and credential is None and (refusal is None or refusal.reason is Reason.UNAUTHORIZED):
                 self._gate.count_failure(client_key)
             self._gate.check_rates(credential, client_key)
-        scope.setdefault("state", {}).update(credential=credential, client_key=client_key)
-        scope["scheme"] = self._addresses.scheme(scope)
+        if credential:
+            self._gate.touch(credential)
+        scope.setdefault("state", {}).update(credential=credential, refusal=refusal, client_key=client_key)
         return credential.customer if credential else ""
+
+    async def _identified(
+        self, scope: Scope, headers: Mapping[str, str], token: str | None
+    ) -> tuple[Credential | None, Refused | None]:
+        """Who calls, or why not."""
+        if self._visitors is None or (token and not is_jwt(token)):
+            return self._gate.find(token) if token else None, None
+        try:
+            return await self._visitors.identify(token, scope["method"], scope["scheme"], headers), None
+        except Refused as refusal:
+            return None, refusal
 
     def _note(
         self,

@@ -16,13 +16,16 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from raingauge import __version__
 from raingauge.contract import Contract, Facts, Reason, Refused, Scope, Window
 from raingauge.settings import QUERY_MAX_ROWS
-from raingauge.web import operation, parameters, prometheus
+from raingauge.web import account, operation, parameters, prometheus
+from raingauge.web.account import Accounts
 from raingauge.web.facts import CustomerFacts, Services
 from raingauge.web.shape import ApiResponse, answer_error, credential_of
 
 
-def build(contracts: Sequence[Contract], services: Services, operating: operation.Operating) -> Litestar:
-    """The API over open services. `operating` is what the operation pages show."""
+def build(
+    contracts: Sequence[Contract], services: Services, operating: operation.Operating, accounts: Accounts
+) -> Litestar:
+    """The API over open services. `operating` is what the operation pages show, `accounts` what signing in works on."""
 
     async def facts(request: Request[Any, Any, Any]) -> Facts:
         credential = credential_of(request)
@@ -41,7 +44,12 @@ def build(contracts: Sequence[Contract], services: Services, operating: operatio
 
     handlers = [handler for contract in contracts for handler in contract.handlers]
     return Litestar(
-        route_handlers=[*handlers, prometheus.metrics_handler(contracts), *operation.handlers(operating)],
+        route_handlers=[
+            *handlers,
+            prometheus.metrics_handler(contracts),
+            *operation.handlers(operating),
+            account.router(accounts),
+        ],
         dependencies={"facts": Provide(facts), "window": Provide(window)},
         exception_handlers={Exception: answer_error},
         response_class=ApiResponse,

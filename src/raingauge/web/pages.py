@@ -1,4 +1,4 @@
-"""HTML made on the server: the front page until there is a dashboard, and the API's documentation.
+"""HTML made on the server: the front page where the dashboard is not built, and the API's documentation.
 
 Nothing is loaded from anywhere: no script, no font, no image, and the content security policy says so.
 """
@@ -43,6 +43,16 @@ def _page(title: str, body: str) -> bytes:
     ).encode()
 
 
+USED_LINK: Final = _page(
+    "Raingauge: sign in",
+    "<h1>This link has been used or is too old</h1><p>A sign-in link works once and only for a short time.</p>"
+    "<p>For a new one, ask an admin of your team, or run this on the machine of the server:</p>"
+    "<pre>raingauge signin-link --email you@example.com</pre>"
+    '<p>Signed in already? <a href="/">Go to the dashboard.</a></p>',
+)
+"""What a one-time sign-in link shows that cannot be used."""
+
+
 def front(contracts: Sequence[Contract], base_url: str, problems: Sequence[str]) -> bytes:
     """What is running here and how to connect to it."""
     state = "Running." if not problems else "Not ready: " + "; ".join(escape(problem) for problem in problems)
@@ -60,6 +70,7 @@ def front(contracts: Sequence[Contract], base_url: str, problems: Sequence[str])
     return _page(
         "Raingauge",
         f"<h1>Raingauge</h1><p>{state}</p>"
+        "<p>The dashboard is not built: run <code>make dashboard</code> and start the server again.</p>"
         f"<h2>It receives</h2><table>{routes}</table>"
         f"<p class=dim>Clients that cannot set a header post to <code>/k/&lt;token&gt;/…</code> in front of the same "
         f"path.</p><h2>Connect</h2><pre>{escape(example)}</pre>"

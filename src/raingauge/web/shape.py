@@ -16,7 +16,7 @@ from litestar.response.base import ASGIResponse
 
 from raingauge.auth.credential import Credential
 from raingauge.contract import Answer, Dialect, Head, Page
-from raingauge.errors import QueryError, Reason, Refused
+from raingauge.errors import Conflict, NotFound, QueryError, Reason, Refused
 
 log = structlog.get_logger()
 
@@ -104,10 +104,11 @@ def _cell(value: object) -> object:
 
 
 def credential_of(request: Request[Any, Any, Any]) -> Credential:
-    """The caller. Raises Refused(UNAUTHORIZED) when the edge found no valid credential."""
-    credential: Credential | None = request.scope["state"].get("credential")
+    """The caller. Raises Refused when there is none, with the edge's reason if it has one, else UNAUTHORIZED."""
+    state = request.scope["state"]
+    credential: Credential | None = state.get("credential")
     if credential is None:
-        raise Refused(Reason.UNAUTHORIZED)
+        raise state.get("refusal") or Refused(Reason.UNAUTHORIZED)
     return credential
 
 
@@ -125,6 +126,10 @@ def refusal_of(error: Exception) -> Refused:
     """Any exception as the refusal that the client sees; unexpected ones are logged and tell nothing."""
     if isinstance(error, Refused):
         return error
+    if isinstance(error, NotFound):
+        return Refused(Reason.NOT_FOUND, str(error))
+    if isinstance(error, Conflict):
+        return Refused(Reason.CONFLICT, str(error))
     if isinstance(error, QueryError):
         if error.reason is Reason.INTERNAL:
             log.error("a read failed", action="read.failed", error=type(error).__name__)
