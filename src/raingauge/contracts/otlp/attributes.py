@@ -34,7 +34,8 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
         "tool_use_id", "request_id", "query_source", "query_source_safe", "agent_id", "parent_agent_id", "type",
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens", "cost_usd", "cost_usd_micros",
         "duration_ms", "success", "status_code", "status", "error_class", "error_type", "error_category", "error_name",
-        "error_code", "decision", "decision_type", "source", "decision_source", "start_type",
+        "error_code", "decision", "decision_type", "source", "decision_source", "start_type", "effort", "agent.name",
+        "agent_type", "subagent_type",
     ),
     # Codex CLI and Gemini CLI
     "second tier": (
@@ -65,9 +66,9 @@ _LABEL: Final = re.compile(r"[\w.:/@+\-]{1,128}")
 
 
 @lru_cache(maxsize=16)
-def allowed(repository_attribute: str) -> frozenset[str]:
-    """The allow-list with the operator's own repository attribute, when there is one."""
-    return ALLOWED | {repository_attribute} if repository_attribute else ALLOWED
+def allowed(*configured: str) -> frozenset[str]:
+    """The allow-list with the operator's own attributes; an empty name is none."""
+    return ALLOWED.union(filter(None, configured))
 
 
 def text(value: Value | None) -> str:
@@ -84,8 +85,16 @@ def text(value: Value | None) -> str:
 
 def label(value: Value | None) -> str:
     """A value from a producer's fixed set, such as an error class; empty when it reads like free text instead."""
+    if value is None:
+        return ""
     found = text(value)
-    return found if _LABEL.fullmatch(found) else ""
+    return found if _is_label(found) else ""
+
+
+# Labels come from small sets, so nearly every one was looked at before.
+@lru_cache(maxsize=8192)
+def _is_label(found: str) -> bool:
+    return _LABEL.fullmatch(found) is not None
 
 
 def number(value: Value | None) -> float | None:

@@ -21,8 +21,13 @@ PEOPLE_NAMES = Knob(
 REPOSITORY_ATTRIBUTE = Knob(
     "otlp_repository_attribute", "", "Attribute that names the repository, where senders have one besides vcs.*."
 )
+TEAM_ATTRIBUTE = Knob(
+    "otlp_team_attribute", "team.id", "Attribute that names the team, as senders have it in OTEL_RESOURCE_ATTRIBUTES."
+)
 TYPED_NAMES = Knob(
-    "otlp_typed_names", False, "Keep names of MCP tools, which a person may have typed, instead of mcp_tool."
+    "otlp_typed_names",
+    False,
+    "Keep names of MCP tools and subagents, which a person may have typed, instead of mcp_tool and custom.",
 )
 SERIES_PER_MESSAGE = Knob(
     "otlp_series_per_message",
@@ -42,6 +47,6 @@ FUTURE_SECONDS = Knob(
 )
 
 KNOBS: Final[tuple[Knob[Any], ...]] = (
-    SPAN_RETENTION_DAYS, RETENTION_DAYS, PEOPLE_NAMES, REPOSITORY_ATTRIBUTE, TYPED_NAMES,
+    SPAN_RETENTION_DAYS, RETENTION_DAYS, PEOPLE_NAMES, REPOSITORY_ATTRIBUTE, TEAM_ATTRIBUTE, TYPED_NAMES,
     SERIES_PER_MESSAGE, BUCKETS_PER_POINT, LATE_SECONDS, FUTURE_SECONDS,
 )  # fmt: skip

@@ -22,6 +22,11 @@ _ORIGIN: Final = (
     Column("repo", _NAME, "owner and name of the repository, without host, credentials or path"),
     Column("model", _NAME, "the model that was asked"),
     Column("tool", _NAME, "the tool the agent used; MCP tools are one name unless the operator allows more"),
+    Column("team", _NAME, "the team, from the attribute that the operator names"),
+    Column("effort", _NAME, "how hard the model was asked to think"),
+    Column(
+        "agent", _NAME, "which kind of subagent; those that people named are custom unless the operator allows more"
+    ),
 )
 _OUTCOME: Final = (
     Column("status", _NAME, "ok, error, or the code that the sender gave"),
@@ -104,7 +109,7 @@ POINTS: Final = Table(
     name="points",
     columns=(
         Column("series", "UInt64", "keyed hash of everything that tells this series from others"),
-        Column("start", _TIME, "when this series began to count", _TIME_CODEC),
+        Column("start", _TIME, "when this series began to count, 1970 when it does not say", _TIME_CODEC),
         Column("time", _TIME, "when it was read", _TIME_CODEC),
         Column("metric", _NAME, "the name of the metric"),
         Column("kind", _NAME, "sum, gauge, histogram, exponential_histogram or summary"),

@@ -6,15 +6,17 @@ from collections import Counter
 from typing import Any, Final
 
 from raingauge.contract import Decoded, Reason, Received, Reject
-from raingauge.contracts.otlp.attributes import Attributes, allowed, label, number, text
+from raingauge.contracts.otlp.attributes import Attributes, label, number, text
 from raingauge.contracts.otlp.cost import NONE, cost_of
 from raingauge.contracts.otlp.decode.shared import (
     Clock,
+    Labels,
     Tools,
     call_id_of,
     decision_of,
     error_class_of,
     hash64,
+    listed,
     model_of,
     prompt_of,
     query_source_of,
@@ -41,7 +43,7 @@ def decode_logs(body: bytes, received: Received) -> Decoded:
     """One event or one reject per record, in wire order. Raises Undecodable for a body that is no request at all."""
     read: Read[Log] = protobuf.read_logs if received.content_type.startswith(PROTOBUF) else json.read_logs
     rows_of = _Events(received)
-    for block in read(body, allowed(received.settings[REPOSITORY_ATTRIBUTE])):
+    for block in read(body, listed(received)):
         rows_of.add(block)
     return rows_of.decoded()
 
@@ -51,6 +53,7 @@ class _Events:
         self._identity_key = received.identity_key
         self._repository_attribute = received.settings[REPOSITORY_ATTRIBUTE]
         self._people, self._clock, self._tools = People(received), Clock(received), Tools(received)
+        self._labels = Labels(received)
         self._copies: Counter[str] = Counter()
         self._events: list[tuple[Any, ...]] = []
         self._decisions: list[tuple[Any, ...]] = []
@@ -93,6 +96,7 @@ class _Events:
             repository_of(attributes, self._repository_attribute),
             model,
             self._tools.name(attributes),
+            *self._labels.of(attributes),
         )
         outcome = (
             status_of(0, attributes) or ("error" if log.severity >= _SEVERITY_ERROR or name.endswith("error") else ""),

@@ -6,12 +6,14 @@ import math
 from typing import Any, Final
 
 from raingauge.contract import Decoded, Reason, Received, Reject
-from raingauge.contracts.otlp.attributes import POINTS_ONLY, TEXT_MAX_CHARACTERS, allowed, label
+from raingauge.contracts.otlp.attributes import POINTS_ONLY, TEXT_MAX_CHARACTERS, label
 from raingauge.contracts.otlp.decode.shared import (
     Clock,
+    Labels,
     Tools,
     decision_of,
     hash64,
+    listed,
     model_of,
     query_source_of,
     status_of,
@@ -31,7 +33,7 @@ def decode_metrics(body: bytes, received: Received) -> Decoded:
     """One row or one reject per data point, in wire order. Raises Undecodable for a body that is no request at all."""
     read: Read[Point] = protobuf.read_points if received.content_type.startswith(PROTOBUF) else json.read_points
     rows_of = _Points(received)
-    for block in read(body, allowed(received.settings[REPOSITORY_ATTRIBUTE]) | POINTS_ONLY):
+    for block in read(body, listed(received) | POINTS_ONLY):
         rows_of.add(block)
     return rows_of.decoded()
 
@@ -43,6 +45,7 @@ class _Points:
         self._buckets_max = received.settings[BUCKETS_PER_POINT]
         self._series_max = received.settings[SERIES_PER_MESSAGE]
         self._people, self._clock, self._tools = People(received), Clock(received), Tools(received)
+        self._labels = Labels(received)
         self._series: set[int] = set()
         self._rows: list[tuple[Any, ...]] = []
         self._rejects: list[Reject] = []
@@ -85,7 +88,7 @@ class _Points:
         model = model_of(attributes)
         kind = point_type(attributes)
         return (
-            min(point.start_ns // 1000, time_us) if point.start_ns else time_us,
+            min(point.start_ns // 1000, time_us),
             time_us,
             point.metric[:TEXT_MAX_CHARACTERS],
             point.kind,
@@ -103,6 +106,7 @@ class _Points:
             repository_of(attributes, self._repository_attribute),
             model,
             self._tools.name(attributes) or label(attributes.get("tool")),
+            *self._labels.of(attributes),
             query_source_of(attributes),
             *measured(source, point.metric, kind, model, time_us),
             timing,

@@ -7,8 +7,14 @@ from functools import lru_cache
 from typing import Final
 
 from raingauge.contract import Received
-from raingauge.contracts.otlp.attributes import Attributes, flag, label, text
-from raingauge.contracts.otlp.knobs import FUTURE_SECONDS, LATE_SECONDS, TYPED_NAMES
+from raingauge.contracts.otlp.attributes import Attributes, allowed, flag, label, text
+from raingauge.contracts.otlp.knobs import (
+    FUTURE_SECONDS,
+    LATE_SECONDS,
+    REPOSITORY_ATTRIBUTE,
+    TEAM_ATTRIBUTE,
+    TYPED_NAMES,
+)
 from raingauge.contracts.otlp.sources import CLAUDE_FAMILY, Source
 
 _TIME_MAX_US: Final = 2**63 // 1000
@@ -16,9 +22,23 @@ _STATUS: Final = {0: "", 1: "ok", 2: "error"}
 _HTTP_ERROR: Final = 400
 _SESSIONS: Final = ("session.id", "conversation.id", "cursor.conversation.id", "gen_ai.conversation.id")
 _CALLS: Final = ("tool_use_id", "gen_ai.tool.call.id", "call_id", "request_id", "gen_ai.response.id")
+_NO_DECISION: Final = "", ""
+_ERROR_KEYS: Final = ("error_class", "error.type", "error_type", "error_category", "error_name", "error_code")
+_ERRORS: Final = frozenset(_ERROR_KEYS)
 _AUXILIARY: Final = "auxiliary"
 _ACCEPTED: Final = frozenset({"accept", "approved", "approved_for_session", "approve", "auto_accept", "modify"})
 _REJECTED: Final = frozenset({"reject", "denied", "deny", "abort", "cancel"})
+
+_AGENTS: Final = ("agent.name", "agent_type", "subagent_type")
+_BUILT_IN_AGENTS: Final = frozenset({
+    "general-purpose", "Explore", "Plan", "claude-code-guide", "statusline-setup", "output-style-setup", "fork", "default",
+    "claude", "custom", "third-party",
+})  # fmt: skip
+
+
+def listed(received: Received) -> frozenset[str]:
+    """The attribute keys that are read from this customer's records."""
+    return allowed(received.settings[REPOSITORY_ATTRIBUTE], received.settings[TEAM_ATTRIBUTE])
 
 
 class Clock:
@@ -74,6 +94,21 @@ class Tools:
         return found
 
 
+class Labels:
+    """Team, effort and kind of subagent of a record."""
+
+    def __init__(self, received: Received) -> None:
+        self._team = received.settings[TEAM_ATTRIBUTE]
+        self._typed = received.settings[TYPED_NAMES]
+
+    def of(self, attributes: Attributes) -> tuple[str, str, str]:
+        get = attributes.get
+        agent = next((label(found) or "custom" for key in _AGENTS if (found := get(key)) is not None), "")
+        if agent and not self._typed and agent not in _BUILT_IN_AGENTS:
+            agent = "custom"
+        return text(get(self._team)), label(get("effort")), agent
+
+
 def status_of(code: int, attributes: Attributes) -> str:
     """`ok`, `error`, the sender's own code, or empty when nothing is known."""
     if code:
@@ -88,11 +123,9 @@ def status_of(code: int, attributes: Attributes) -> str:
 
 
 def error_class_of(attributes: Attributes) -> str:
-    get = attributes.get
-    for key in ("error_class", "error.type", "error_type", "error_category", "error_name", "error_code"):
-        if (found := get(key)) is not None:
-            return label(found)
-    return ""
+    if _ERRORS.isdisjoint(attributes):
+        return ""
+    return next(label(attributes[key]) for key in _ERROR_KEYS if key in attributes)
 
 
 def decision_of(attributes: Attributes) -> tuple[str, str]:
@@ -100,7 +133,7 @@ def decision_of(attributes: Attributes) -> tuple[str, str]:
     get = attributes.get
     raw = label(get("decision", get("decision_type")))
     if not raw:
-        return "", ""
+        return _NO_DECISION
     decided_by = label(get("source", get("decision_source")))
     if not decided_by and "function_name" in attributes:  # Gemini tells only whether it asked
         decided_by = "config" if raw == "auto_accept" else "user"

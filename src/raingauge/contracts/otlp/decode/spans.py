@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from raingauge.contract import Decoded, Reason, Received, Reject
-from raingauge.contracts.otlp.attributes import TEXT_MAX_CHARACTERS, allowed, text
+from raingauge.contracts.otlp.attributes import TEXT_MAX_CHARACTERS, text
 from raingauge.contracts.otlp.cost import cost_of
 from raingauge.contracts.otlp.decode.shared import (
     Clock,
+    Labels,
     Tools,
     call_id_of,
     decision_of,
     error_class_of,
+    listed,
     model_of,
     prompt_of,
     query_source_of,
@@ -36,10 +38,10 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
     """One row or one reject per span, in wire order. Raises Undecodable for a body that is no request at all."""
     configured = received.settings[REPOSITORY_ATTRIBUTE]
     read: Read[Span] = protobuf.read_spans if received.content_type.startswith(PROTOBUF) else json.read_spans
-    people, clock, tools = People(received), Clock(received), Tools(received)
+    people, clock, tools, labels = People(received), Clock(received), Tools(received), Labels(received)
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
-    for block in read(body, allowed(configured)):
+    for block in read(body, listed(received)):
         origin = Origin(block.resource, block.scope, (record[-1] for record in block.records if record))
         for record in block.records:
             position = len(rows) + len(rejects)
@@ -70,6 +72,7 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
                     repository_of(attributes, configured),
                     model,
                     tools.name(attributes),
+                    *labels.of(attributes),
                     status_of(status_code, attributes),
                     error_class_of(attributes),
                     *decision_of(attributes),

@@ -1,0 +1,265 @@
+"""Sums by hour, by prompt and by trace: one set per day, recomputed from the facts and replaced as a whole.
+
+Every column can be merged with the same column of facts that came later: sums of whole numbers, least and greatest
+values, sets. Money is in units of 10^-9 USD, so that no order of adding changes the last digit.
+"""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Final
+
+from raingauge.contract import Column, Rollup
+from raingauge.contracts.otlp.knobs import RETENTION_DAYS
+from raingauge.contracts.otlp.tables import EVENTS, POINTS, SPANS, TOOL_DECISIONS
+
+_NAME: Final = "LowCardinality(String)"
+_SUM_CODEC: Final = "ZSTD(1)"
+_ID_PAIRS: Final = "Array(Tuple(id String, parent String, agent String))"
+
+DIMENSIONS: Final = ("source", "user", "repo", "team", "model", "effort", "query_source", "session")
+"""What usage can be grouped and filtered by, besides its hour."""
+
+TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
+MEASURES: Final = (
+    "cost_nano", "estimated_nano", *TOKENS, "requests", "errors", "prompts", "tool_calls", "session_starts", "active_ms",
+)  # fmt: skip
+"""What usage is made of; all are sums."""
+
+_WHY: Final = {
+    "cost_nano": "what it cost, in 10^-9 USD",
+    "estimated_nano": "the part of the cost that comes from list prices",
+    "requests": "finished model requests",
+    "errors": "failed model requests and tool calls",
+    "prompts": "prompts that a person or program gave",
+    "tool_calls": "tool calls that ran",
+    "session_starts": "sessions that began",
+    "active_ms": "time the person or the agent was at work",
+}
+_HOUR: Final = Column("hour", "DateTime('UTC')", "hour in which it happened", "Delta(4), ZSTD(1)")
+_DIMENSION_COLUMNS: Final = tuple(Column(name, _NAME, "as in the facts", _SUM_CODEC) for name in DIMENSIONS)
+
+
+def _measure(name: str) -> Column:
+    return Column(name, "Int128" if name.endswith("_nano") else "Int64", _WHY.get(name, "as in the facts"), _SUM_CODEC)
+
+
+_PARTS: Final = {
+    "where": "{where}",
+    "dimensions": ", ".join(DIMENSIONS),
+    # One absurd figure must not overflow the sum of all others.
+    "nano": "toInt128(round(least(greatest(cost_usd, -1e9), 1e9) * 1e9))",
+    "point_nano": "toInt128(round(least(greatest(value * unit_cost_usd, -1e9), 1e9) * 1e9))",
+    "units": "toInt64(round(least(greatest(value, -1e15), 1e15)))",
+    "tokens": ", ".join(f"sum(toInt64(least({name}, 1000000000000000))) AS {name}" for name in TOKENS),
+    "spends": "(cost_source != 'none' OR input_tokens + output_tokens + cache_read_tokens + cache_creation_tokens > 0)",
+    "event_failed": "(endsWith(name, 'api_error') OR name IN ('tool_result', 'tool_call') AND status = 'error')",
+    "event_tool": "(name IN ('tool_result', 'tool_call'))",
+    "span_failed": "(status NOT IN ('', 'ok') AND (model != '' OR endsWith(name, '.execution')))",
+    "span_tool": "(tool != '' AND NOT endsWith(name, '.execution') AND NOT endsWith(name, '.blocked_on_user'))",
+    # Logs and spans of any other service are facts, but no use of an agent.
+    "of_agents": "source != 'other'",
+    "active": "endsWith(metric, '.active_time.total')",
+    "started": "(endsWith(metric, '.session.count') AND type != 'agents_view')",
+    "adds": "kind IN ('sum', 'histogram', 'exponential_histogram') AND (measure != '' OR $active OR $started)",
+    "zero_trace": "toFixedString('', 16)",
+    "zero_span": "toFixedString('', 8)",
+}
+
+
+def _select(text: str) -> str:
+    parts = {name: Template(part).safe_substitute(_PARTS) for name, part in _PARTS.items()}
+    return Template(text).substitute(parts)
+
+
+def _usage(table: str, source: str, select: str) -> Rollup:
+    return Rollup(
+        table=table,
+        columns=(_HOUR, *_DIMENSION_COLUMNS, *map(_measure, MEASURES)),
+        order=("hour", "user", "source"),
+        source=source,
+        select=_select(select),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+USAGE_EVENTS: Final = _usage(
+    "rollups_daily_events",
+    EVENTS.name,
+    """
+    SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
+        sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
+        toInt64(countIf($spends)) AS requests, toInt64(countIf($event_failed)) AS errors,
+        toInt64(countIf(name = 'user_prompt')) AS prompts, toInt64(countIf($event_tool)) AS tool_calls,
+        toInt64(0) AS session_starts, toInt64(0) AS active_ms
+    FROM events WHERE {where} AND ($of_agents OR $spends)
+    GROUP BY customer, day, hour, $dimensions
+    """,
+)
+USAGE_SPANS: Final = _usage(
+    "rollups_daily_spans",
+    SPANS.name,
+    """
+    SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
+        sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
+        toInt64(countIf($spends)) AS requests, toInt64(countIf($span_failed)) AS errors,
+        toInt64(countIf(endsWith(name, '.interaction'))) AS prompts, toInt64(countIf($span_tool)) AS tool_calls,
+        toInt64(0) AS session_starts, toInt64(0) AS active_ms
+    FROM spans WHERE {where} AND ($of_agents OR $spends)
+    GROUP BY customer, day, hour, $dimensions
+    """,
+)
+
+_FROM_POINTS: Final = """
+    sum($point_nano) AS cost_nano, sumIf($point_nano, measure != 'cost') AS estimated_nano,
+    sumIf($units, measure IN ('input', 'input_gross')) - sumIf($units, measure = 'cached') AS input_tokens,
+    sumIf($units, measure = 'output') AS output_tokens,
+    sumIf($units, measure IN ('cache_read', 'cached')) AS cache_read_tokens,
+    sumIf($units, measure = 'cache_creation') AS cache_creation_tokens,
+    toInt64(0) AS requests, toInt64(0) AS errors, toInt64(0) AS prompts, toInt64(0) AS tool_calls,
+    sumIf($units, measure = 'session') AS session_starts,
+    sumIf(toInt64(round(least(greatest(value, 0), 1e12) * 1000)), measure = 'active') AS active_ms
+"""
+POINT_SUMS: Final = _select(_FROM_POINTS)
+"""Measures of usage from rows of (measure, value, unit_cost_usd), where each value is an increase."""
+
+_MEASURED: Final = "multiIf(measure != '', toString(measure), $active, 'active', 'session')"
+_POINT_DIMENSIONS: Final = ", ".join("'' AS session" if name == "session" else name for name in DIMENSIONS)
+
+USAGE_POINTS: Final = _usage(
+    "rollups_daily_points",
+    POINTS.name,
+    f"""
+    SELECT customer, day, hour, $dimensions, {_FROM_POINTS}
+    FROM (
+        SELECT customer, day, toStartOfHour(time) AS hour, {_POINT_DIMENSIONS}, value, unit_cost_usd,
+            {_MEASURED.replace("measure", "points.measure")} AS measure
+        FROM points WHERE {{where}} AND temporality != 'cumulative' AND $adds
+    )
+    GROUP BY customer, day, hour, $dimensions
+    """,  # noqa: S608 - names of columns only
+)
+CUMULATIVE: Final = Rollup(
+    table="rollups_daily_cumulative",
+    columns=(
+        _HOUR,
+        *_DIMENSION_COLUMNS,
+        Column("measure", _NAME, "what the series adds to"),
+        Column("unit_cost_usd", "Float64", "what one unit costs", _SUM_CODEC),
+        Column("series", "UInt64", "keyed hash of the series", _SUM_CODEC),
+        Column("start", "DateTime64(6, 'UTC')", "when the series began to count", _SUM_CODEC),
+        Column(
+            "readings",
+            "Array(Tuple(at DateTime64(6, 'UTC'), value Float64))",
+            "what was read in this hour; the increase is only known with the reading before, maybe of another day",
+            _SUM_CODEC,
+        ),
+    ),
+    order=("series", "start", "hour"),
+    source=POINTS.name,
+    select=_select(f"""
+    SELECT customer, day, toStartOfHour(time) AS hour, {_POINT_DIMENSIONS}, {_MEASURED} AS measured, unit_cost_usd,
+        series, start, groupArray((time, value)) AS readings
+    FROM points WHERE {{where}} AND temporality = 'cumulative' AND $adds
+    GROUP BY customer, day, hour, $dimensions, measured, unit_cost_usd, series, start
+    """),  # noqa: S608 - names of columns only
+    retention_days=RETENTION_DAYS,
+)
+
+_GROUPS: Final = (
+    Column("session", _NAME, "the session"),
+    Column("user", _NAME, "whose it was"),
+    Column("repo", _NAME, "in which repository"),
+    Column("source", _NAME, "which tool sent it"),
+    Column("started_us", "Int64", "begin, in microseconds since 1970", _SUM_CODEC),
+    Column("ended_us", "Int64", "end, in microseconds since 1970", _SUM_CODEC),
+    Column("models", f"Array({_NAME})", "models that were asked"),
+    Column("tools", "Map(LowCardinality(String), UInt64)", "calls by tool"),
+    Column("agents", _ID_PAIRS, "random ids and kinds of subagents, and who started them"),
+    Column("agent_nano", "Map(LowCardinality(String), Int64)", "cost by kind of subagent, in 10^-9 USD"),
+    _measure("cost_nano"),
+    _measure("estimated_nano"),
+    *map(_measure, TOKENS),
+    _measure("requests"),
+    Column("priced", "Int64", "requests whose cost is known", _SUM_CODEC),
+    _measure("errors"),
+    _measure("tool_calls"),
+)
+_GROUP_SELECT: Final = """
+    max(CAST(session AS String)) AS session, max(CAST(user AS String)) AS user, max(CAST(repo AS String)) AS repo,
+    min(CAST(source AS String)) AS source,
+    min(toUnixTimestamp64Micro(time) - $before) AS started_us, max(toUnixTimestamp64Micro(time) + $after) AS ended_us,
+    groupUniqArrayIf(CAST(model AS String), model != '') AS models,
+    sumMapIf(map(CAST(tool AS String), toUInt64(1)), tool != '' AND $ran) AS tools,
+    groupUniqArrayIf((CAST(agent_id AS String), CAST(parent_agent_id AS String), CAST(agent AS String)), agent_id != '')
+        AS agents,
+    sumMapIf(map(CAST(agent AS String), toInt64($nano)), agent_id != '' OR query_source = 'subagent') AS agent_nano,
+    sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
+    toInt64(countIf($spends)) AS requests, toInt64(countIf(cost_source != 'none')) AS priced,
+    toInt64(countIf($failed)) AS errors, toInt64(countIf($ran)) AS tool_calls
+"""
+
+
+def _group_select(before: str, after: str, ran: str, failed: str) -> str:
+    return Template(_GROUP_SELECT).safe_substitute(before=before, after=after, ran=ran, failed=failed)
+
+
+PROMPTS: Final = Rollup(
+    table="prompts",
+    columns=(
+        Column("prompt", _NAME, "the tool's random id of the prompt"),
+        Column("traces", "Array(FixedString(16))", "random ids of the prompt's traces"),
+        *_GROUPS,
+    ),
+    order=("prompt",),
+    source=EVENTS.name,
+    # An event is written when its work is over.
+    select=_select(f"""
+    SELECT customer, day, prompt, groupUniqArrayIf(trace_id, trace_id != $zero_trace) AS traces,
+        {_group_select("toInt64(least(duration_us, 86400000000))", "0", "$event_tool", "$event_failed")}
+    FROM events WHERE {{where}} AND $of_agents AND (prompt != '' OR session != '')
+    GROUP BY customer, day, prompt, if(prompt = '', session, '')
+    """),  # noqa: S608 - names of columns only
+    retention_days=RETENTION_DAYS,
+)
+TRACES: Final = Rollup(
+    table="traces",
+    columns=(
+        Column("trace_id", "FixedString(16)", "random id of the trace"),
+        Column("prompt", _NAME, "the prompt, when the spans say it"),
+        Column("spans", "Int64", "how many spans", _SUM_CODEC),
+        Column("hosts", "Array(FixedString(8))", "random ids of the spans that requests and tool calls hang under"),
+        *_GROUPS,
+    ),
+    order=("trace_id",),
+    source=SPANS.name,
+    select=_select(f"""
+    SELECT customer, day, trace_id, max(CAST(prompt AS String)) AS prompt, toInt64(count()) AS spans,
+        groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (model != '' OR $span_tool)) AS hosts,
+        {_group_select("0", "toInt64(least(duration_us, 31536000000000))", "$span_tool", "$span_failed")}
+    FROM spans WHERE {{where}} AND $of_agents
+    GROUP BY customer, day, trace_id
+    """),  # noqa: S608 - names of columns only
+    retention_days=RETENTION_DAYS,
+)
+DECISIONS: Final = Rollup(
+    table="rollups_daily_decisions",
+    columns=(
+        _HOUR,
+        *(Column(name, _NAME, "as in the facts") for name in ("source", "user", "repo", "model", "tool", "session")),
+        Column("decision", _NAME, "accept or reject"),
+        Column("decision_source", _NAME, "who decided"),
+        Column("decisions", "Int64", "how many", _SUM_CODEC),
+    ),
+    order=("hour", "user", "tool"),
+    source=TOOL_DECISIONS.name,
+    select="""
+    SELECT customer, day, toStartOfHour(time) AS hour, source, user, repo, model, tool, session, decision,
+        decision_source, toInt64(count()) AS decisions
+    FROM tool_decisions WHERE {where}
+    GROUP BY customer, day, hour, source, user, repo, model, tool, session, decision, decision_source
+    """,
+    retention_days=RETENTION_DAYS,
+)
+
+ROLLUPS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS, CUMULATIVE, PROMPTS, TRACES, DECISIONS)
