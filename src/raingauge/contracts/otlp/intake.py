@@ -38,12 +38,7 @@ class OtlpDialect:
             content = _status(code, message)
         else:
             content = msgspec.json.encode({"code": code, "message": message})
-        headers = [("Content-Type", _answer_type(head))]
-        if refusal.reason is Reason.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "POST"))
-        if refusal.reason is Reason.UNAUTHORIZED:
-            headers.append(("WWW-Authenticate", "Bearer"))
-        return Answer(refusal.status, content, headers)
+        return Answer(refusal.status, content, (("Content-Type", _answer_type(head)),))
 
 
 DIALECT: Final = OtlpDialect()
