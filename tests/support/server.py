@@ -89,9 +89,13 @@ class Server:
     def issue(self, *arguments: str) -> dict[str, Any]:
         """A new token, as the command line prints it with --json, once the server honours it."""
         issued: dict[str, Any] = json.loads(self.run("token", "issue", "--json", *arguments).stdout)
-        with self.client(issued["token"]) as http:
-            until(lambda: http.get("/v1/stats").status_code != 401)
+        self.honoured(issued["token"])
         return issued
+
+    def honoured(self, token: str) -> None:
+        """Wait until the server knows a new token."""
+        with self.client(token) as http:
+            until(lambda: http.get("/v1/stats").status_code != 401)
 
     def client(self, token: str | None = None) -> httpx.Client:
         """An HTTP client that presents a token; the first start's by default."""

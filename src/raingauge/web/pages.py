@@ -81,7 +81,7 @@ def front(contracts: Sequence[Contract], base_url: str, problems: Sequence[str])
 
 def openapi(app: Litestar, contracts: Sequence[Contract]) -> Mapping[str, Any]:
     """The OpenAPI 3.1 document: the API's own routes from its types, plus the ingest routes of the edge."""
-    document = dict(app.openapi_schema.to_schema())
+    document = _any_of(app.openapi_schema.to_schema())
     paths = dict(document.get("paths", {}))
     for contract in contracts:
         for intake in contract.intakes:
@@ -91,6 +91,13 @@ def openapi(app: Litestar, contracts: Sequence[Contract]) -> Mapping[str, Any]:
         "token": {"type": "http", "scheme": "bearer", "description": "A token with the scope the route needs."}
     }
     return {**document, "paths": paths, "components": components, "security": [{"token": []}]}
+
+
+def _any_of(node: Any) -> Any:
+    """Unions as `anyOf`: litestar writes `oneOf`, but 1 is both an integer and a number."""
+    if isinstance(node, dict):
+        return {"anyOf" if key == "oneOf" else key: _any_of(value) for key, value in node.items()}
+    return [_any_of(value) for value in node] if isinstance(node, list) else node
 
 
 def _intake_path(contract: Contract, intake: Intake) -> dict[str, Any]:
@@ -155,8 +162,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         return str(schema["$ref"]).rpartition("/")[2]
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
-    if "oneOf" in schema:
-        return " | ".join(_type(one) for one in schema["oneOf"])
+    if "anyOf" in schema:
+        return " | ".join(_type(one) for one in schema["anyOf"])
     if schema.get("type") == "array":
         return f"{_type(schema.get('items', {}))}[]"
     return str(schema.get("type", ""))
