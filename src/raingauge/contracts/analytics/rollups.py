@@ -39,6 +39,9 @@ STAGES: Final = (
 )  # fmt: skip
 """Steps of the agent loop; a step's place, counted from 1, is its bit in `product_turns.stages`."""
 
+NEVER_MS: Final = 2**63 - 1
+"""Stands for the start of a turn that was not seen."""
+
 _NAME: Final = "LowCardinality(String)"
 _PACKED: Final = "ZSTD(1)"
 _DIMENSIONS: Final = (
@@ -73,6 +76,7 @@ _PARTS: Final = {
     "shared": ", ".join(f"'{installation}'" for installation in SHARED_INSTALLATIONS),
     "stages": ", ".join(f"'{stage}'" for stage in STAGES),
     "bad": "'failed', 'aborted', 'timeout', 'denied'",
+    "never": f"toInt64({NEVER_MS})",
     "events": EVENTS.name,
     "where": "{where}",
 }
@@ -164,8 +168,9 @@ TURNS: Final = Rollup(
         _hash("run", "hash of the turn's id; 0 for events that carry none"),
         _hash("installation", "hash of the installation id, to count installations"),
         Column("stages", "UInt16", "which steps of the loop were seen, one bit each", _PACKED),
-        Column("started_at", "DateTime64(3, 'UTC')", "start of the turn, 1970 when not on this day", _PACKED),
-        Column("ended_at", "DateTime64(3, 'UTC')", "end of the turn, 1970 when not on this day", _PACKED),
+        # Whole numbers: the store finds the least and greatest of them five times faster than of times.
+        Column("started_ms", "Int64", "start of the turn since 1970, the greatest number when not here", _PACKED),
+        Column("ended_ms", "Int64", "end of the turn since 1970, 0 when not here", _PACKED),
         Column("stop_reasons", "Array(LowCardinality(String))", "why the turn ended", _PACKED),
         *_counts(
             events="all events",
@@ -191,8 +196,8 @@ TURNS: Final = Rollup(
         SELECT customer, day, $dimensions, if(session_id = '', 0, sipHash64(session_id)) AS session, run,
             sipHash64(installation_id) AS installation,
             groupBitOr(bitShiftLeft(toUInt16(1), indexOf([$stages], loop_stage))) AS stages,
-            minIf(occurred_at, $used AND loop_stage = 'loop_start') AS started_at,
-            maxIf(occurred_at, $ended) AS ended_at,
+            min(if($used AND loop_stage = 'loop_start', toUnixTimestamp64Milli(occurred_at), $never)) AS started_ms,
+            maxIf(toUnixTimestamp64Milli(occurred_at), $ended) AS ended_ms,
             groupArrayIf(stop_reason, $ended) AS stop_reasons,
             count() AS events, countIf($raised) AS raised,
             countIf($used AND loop_stage = 'loop_start') AS starts,
