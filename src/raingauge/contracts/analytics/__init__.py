@@ -9,7 +9,7 @@ from raingauge.contracts.analytics.exposition import families
 from raingauge.contracts.analytics.intake import COLLECT, COLLECT_SLASHES
 from raingauge.contracts.analytics.reads import HANDLERS
 from raingauge.contracts.analytics.rollups import ROLLUP_DAYS, ROLLUPS
-from raingauge.contracts.analytics.tables import EVENT_DAYS, EVENTS
+from raingauge.contracts.analytics.tables import EVENTS, RETENTION_DAYS
 
 ANALYTICS: Final = Contract(
     name="analytics",
@@ -18,6 +18,6 @@ ANALYTICS: Final = Contract(
     tables=(EVENTS,),
     rollups=ROLLUPS,
     handlers=HANDLERS,
-    knobs=(EVENT_DAYS, ROLLUP_DAYS),
+    knobs=(RETENTION_DAYS, ROLLUP_DAYS),
     prometheus=families,
 )

@@ -13,7 +13,7 @@ import msgspec
 
 from raingauge.contract import Decoded, Reason, Received, Reject, Undecodable
 from raingauge.contracts.analytics import privacy, wire
-from raingauge.contracts.analytics.tables import EVENT_DAYS, EVENTS
+from raingauge.contracts.analytics.tables import EVENTS, RETENTION_DAYS
 
 FIRST_CLIENT: Final = datetime(2026, 5, 28, tzinfo=UTC)
 """Day of the first client: an older event comes from a clock that is wrong."""
@@ -50,7 +50,7 @@ def decode(body: bytes, received: Received) -> Decoded:
     found = Decoded(items=len(raws))
     rows = found.rows[EVENTS.name] = []
     received_at = received.received_at
-    oldest = received_at - timedelta(days=received.settings[EVENT_DAYS]) + RETENTION_SLACK
+    oldest = received_at - timedelta(days=received.settings[RETENTION_DAYS]) + RETENTION_SLACK
     for position, raw in enumerate(raws):
         event = wire.read_event(raw)
         if isinstance(event, wire.Event) and FIRST_CLIENT <= event.occurred_at < oldest:

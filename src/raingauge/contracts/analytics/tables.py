@@ -11,8 +11,8 @@ def positive(days: int) -> str | None:
     return None if days > 0 else "must be greater than 0"
 
 
-EVENT_DAYS: Final = Knob(
-    "analytics_event_days",
+RETENTION_DAYS: Final = Knob(
+    "analytics_retention_days",
     400,
     "How long product usage events are kept after arrival; older ones that arrive again are refused.",
     "days",
@@ -69,5 +69,5 @@ EVENTS: Final = Table(
     fingerprint="fingerprint",
     duplicate_label="installation_id",
     order=("installation_id", "session_id", "occurred_at"),
-    retention_days=EVENT_DAYS,
+    retention_days=RETENTION_DAYS,
 )
