@@ -13,7 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from raingauge.contract import Decoded, Outcome, Person, Reason, Received, Rejec
 from raingauge.edge.encoding import decompress
 from raingauge.queue import Leased, Tally
 from raingauge.settings import BODY_MAX_DECOMPRESSED_BYTES, DECODE_TIMEOUT_SECONDS, DECODE_WORKERS, Settings
-from raingauge.store.arrow import build
+from raingauge.store.arrow import Part, build_all
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from raingauge.contract import Intake
 
+
+ROWS_MAX: Final = 20_000
+"""Rows that wait as tuples before they become columns: columns are made faster for many, and tuples are large."""
 
 START_SECONDS: Final = 30.0
 """What a first batch may wait on top of its decode time for the process to start."""
@@ -100,18 +103,20 @@ class InlineDecoder:
     def decode(self, leased: Sequence[Leased]) -> Batch:
         batch = Batch()
         parts: dict[str, list[pa.RecordBatch]] = {}
+        waiting: list[_Done] = []
+        rows = 0
         for item in leased:
             try:
                 done = self._decode_one(item)
-                columns = [(name, self._columns(name, done, rows)) for name, rows in done.decoded.rows.items() if rows]
-            except Undecodable as error:
-                batch.failed.append(Failed(item.message_id, error.reason, str(error)))
             except Exception as error:  # noqa: BLE001 - a decoder must not take its neighbours along
-                batch.failed.append(Failed(item.message_id, Reason.UNDECODABLE, _place(error)))
-            else:
-                for name, part in columns:
-                    parts.setdefault(name, []).append(part)
-                _count(batch, done)
+                batch.failed.append(_failed(item.message_id, error))
+                continue
+            waiting.append(done)
+            rows += sum(map(len, done.decoded.rows.values()))
+            if rows >= ROWS_MAX:
+                self._build(batch, parts, waiting)
+                waiting, rows = [], 0
+        self._build(batch, parts, waiting)
         batch.tables = {name: pa.Table.from_batches(batches) for name, batches in parts.items()}
         return batch
 
@@ -139,8 +144,35 @@ class InlineDecoder:
             raise Undecodable("the decoder lost count of its items")
         return _Done(item.message.intake.partition(".")[0], received, decoded)
 
-    def _columns(self, name: str, done: _Done, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-        return build(self._tables[name], done.received.customer, done.received.message_id, rows)
+    def _build(self, batch: Batch, parts: dict[str, list[pa.RecordBatch]], waiting: Sequence[_Done]) -> None:
+        """Make columns of many messages at once; of each alone when they do not all fit, to find those that do not."""
+        try:
+            built = self._columns(waiting)
+        except Exception as error:  # noqa: BLE001 - as above
+            if len(waiting) == 1:
+                batch.failed.append(_failed(waiting[0].received.message_id, error))
+            else:
+                for done in waiting:
+                    self._build(batch, parts, [done])
+            return
+        for name, part in built.items():
+            parts.setdefault(name, []).append(part)
+        for done in waiting:
+            _count(batch, done)
+
+    def _columns(self, waiting: Sequence[_Done]) -> dict[str, pa.RecordBatch]:
+        found: dict[str, list[Part]] = {}
+        for done in waiting:
+            for name, rows in done.decoded.rows.items():
+                if rows:
+                    found.setdefault(name, []).append(Part(done.received.customer, done.received.message_id, rows))
+        return {name: build_all(self._tables[name], parts) for name, parts in found.items()}
+
+
+def _failed(message_id: int, error: Exception) -> Failed:
+    if isinstance(error, Undecodable):
+        return Failed(message_id, error.reason, str(error))
+    return Failed(message_id, Reason.UNDECODABLE, _place(error))
 
 
 def _count(batch: Batch, one: _Done) -> None:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ from raingauge.errors import Reason, Undecodable
 from raingauge.metrics import Metrics
 from raingauge.queue import Leased, Queue, Tally
 from raingauge.settings import MIB
-from raingauge.store.arrow import build
+from raingauge.store.arrow import Part, build_all
 from raingauge.store.schema import REJECTS
 from raingauge.store.writer import InsertBatch, InsertResult, Writer
 
@@ -196,12 +195,9 @@ def _rejects(batch: Batch) -> pa.Table | None:
     """The rows of the rejects table."""
     if not batch.rejected:
         return None
-    return pa.Table.from_batches(
-        build(
-            REJECTS,
-            customer,
-            message_id,
-            [(r.position, one.contract, r.reason, r.field, r.quarantined) for one in group for r in [one.reject]],
-        )
-        for (customer, message_id), group in groupby(batch.rejected, key=lambda one: (one.customer, one.message_id))
-    )
+    parts = [
+        Part(one.customer, one.message_id, [(r.position, one.contract, r.reason, r.field, r.quarantined)])
+        for one in batch.rejected
+        for r in [one.reject]
+    ]
+    return pa.Table.from_batches([build_all(REJECTS, parts)])

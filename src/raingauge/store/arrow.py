@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
-from typing import Any, Final
+from datetime import date
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,6 +76,7 @@ def arrow_type(clickhouse_type: str) -> pa.DataType:  # noqa: PLR0911 - a table 
             raise ValueError(f"{clickhouse_type}: not a type that fact tables use")
 
 
+@lru_cache(maxsize=256)
 def schema_of(table: Table) -> pa.Schema:
     """Spine columns, then the table's own, in the order in which they are built and inserted."""
     fields = [
@@ -84,12 +86,32 @@ def schema_of(table: Table) -> pa.Schema:
     return pa.schema([*SPINE, *fields])
 
 
-def build(table: Table, customer: str, message_id: int, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    """One message's rows `(position, *values)` with their spine columns.
+class Part(NamedTuple):
+    """One message's rows `(position, *values)` of one table."""
 
-    Raises Undecodable (STORE_REFUSED) naming the column whose values its type cannot hold.
+    customer: str
+    message_id: int
+    rows: Sequence[tuple[Any, ...]]
+
+
+def build(table: Table, customer: str, message_id: int, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    """One message's rows with their spine columns; raises like `build_all`."""
+    return build_all(table, [Part(customer, message_id, rows)])
+
+
+def build_all(table: Table, parts: Iterable[Part]) -> pa.RecordBatch:
+    """The rows of many messages, in their order, with their spine columns.
+
+    Raises Undecodable (STORE_REFUSED) naming the column whose values its type cannot hold, whichever message's.
     """
     schema = schema_of(table)
+    rows: list[tuple[Any, ...]] = []
+    customers: list[str] = []
+    message_ids: list[int] = []
+    for part in parts:
+        rows += part.rows
+        customers += [part.customer] * len(part.rows)
+        message_ids += [part.message_id] * len(part.rows)
     if any(len(row) != len(table.columns) + 1 for row in rows):
         raise Undecodable(f"{table.name}: a row has the wrong number of values", Reason.STORE_REFUSED)
     positions, *values = zip(*rows, strict=True) if rows else ((),) * (len(table.columns) + 1)
@@ -97,14 +119,10 @@ def build(table: Table, customer: str, message_id: int, rows: Sequence[tuple[Any
         field.name: _array(table, field, column)
         for field, column in zip(list(schema)[len(SPINE) :], values, strict=True)
     }
-    count = len(rows)
-    day = _days(arrays[table.time]) if table.time else pa.repeat(_arrival_day(message_id), count)
-    spine = [
-        pa.repeat(pa.scalar(customer, pa.string()), count),
-        day,
-        pa.repeat(pa.scalar(message_id, pa.uint64()), count),
-        pa.array(positions, pa.uint32()),
-    ]
+    ids = pa.array(message_ids, pa.uint64())
+    # An id is the time of arrival in microseconds.
+    day = _days(arrays[table.time]) if table.time else _days(ids.cast(pa.int64()).cast(pa.timestamp("us", "UTC")))
+    spine = [pa.array(customers, pa.string()), day, ids, pa.array(positions, pa.uint32())]
     return pa.RecordBatch.from_arrays([*spine, *arrays.values()], schema=schema)
 
 
@@ -118,10 +136,6 @@ def _array(table: Table, field: pa.Field, values: Iterable[Any]) -> pa.Array:
     if array.null_count and not field.nullable:
         raise Undecodable(f"{table.name}.{field.name}: no value", Reason.STORE_REFUSED)
     return array
-
-
-def _arrival_day(message_id: int) -> pa.Scalar:
-    return pa.scalar(datetime.fromtimestamp(message_id // 1_000_000, UTC).date(), pa.date32())
 
 
 def _days(times: pa.Array) -> pa.Array:
