@@ -7,5 +7,6 @@ from raingauge.contract import Contract
 from raingauge.contracts.analytics import ANALYTICS
 from raingauge.contracts.flags import FLAGS
 from raingauge.contracts.loopgain import LOOPGAIN
+from raingauge.contracts.otlp import OTLP
 
-CONTRACTS: tuple[Contract, ...] = (LOOPGAIN, FLAGS, ANALYTICS)
+CONTRACTS: tuple[Contract, ...] = (LOOPGAIN, OTLP, FLAGS, ANALYTICS)
