@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 from typing import Final
 
 SKEW: Final = timedelta(hours=1)
@@ -21,6 +22,7 @@ _SLASHES: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def parse_date(text: str) -> datetime | None:
     """An aware UTC time, or None when no form fits.
 

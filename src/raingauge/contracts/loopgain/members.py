@@ -21,7 +21,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=float, parse_constant=_no_constant)
+def _whole(text: str) -> float:
+    """A number without point and exponent; -0 is 0, as a JavaScript program writes it."""
+    return float(text) + 0.0
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_whole, parse_constant=_no_constant)
 
 
 def read_json(body: bytes) -> Any:

@@ -20,7 +20,7 @@ from raingauge.contracts.loopgain.members import read_json
 from raingauge.contracts.loopgain.query import COUNTED, Scope, includes_calibration, limit, window
 from raingauge.contracts.loopgain.stats import Number, Stats, read_stats
 from raingauge.contracts.loopgain.tables import LOOP_EVENTS
-from raingauge.contracts.loopgain.wire import Trajectory
+from raingauge.contracts.loopgain.usual import Trajectory
 from raingauge.errors import Reason
 
 AnyRequest = Request[Any, Any, Any]

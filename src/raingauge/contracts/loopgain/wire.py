@@ -11,16 +11,15 @@ import re
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import msgspec
-
 from raingauge.contracts.loopgain.dates import hour_of
-from raingauge.contracts.loopgain.members import (
-    SAFE_INTEGER,
-    Members,
-    is_count,
-    is_number,
-    read_json,
-    storable_text,
+from raingauge.contracts.loopgain.members import SAFE_INTEGER, Members, is_count, is_number, read_json, storable_text
+from raingauge.contracts.loopgain.usual import (
+    LABEL_MAX,
+    SERIES_MAX,
+    SHORT_TEXT_MAX,
+    Trajectory,
+    Usual,
+    read_usual,
 )
 from raingauge.errors import Reason, Refused
 
@@ -30,23 +29,10 @@ FUNNEL_SCHEMA_VERSION: Final = 1
 BODY_MAX_BYTES: Final = 262_144
 FUNNEL_BODY_MAX_BYTES: Final = 65_536
 
-LABEL_MAX: Final = 200
-SHORT_TEXT_MAX: Final = 64
-SERIES_MAX: Final = 1_024
 FUNNEL_EVENTS_MAX: Final = 64
 FUNNEL_OUTCOMES_MAX: Final = 16
-"""Text limits are UTF-16 code units, the others entries."""
 
 _INSTANCE_ID: Final = re.compile("[0-9a-f]{32}")
-
-
-class Trajectory(msgspec.Struct, frozen=True):
-    """The numbers of each iteration; None where the client's own number was infinite or undefined."""
-
-    error_history: list[float | None]
-    convergence_profile: list[float | None]
-    truncated: bool
-    cap: float
 
 
 class Loop(NamedTuple):
@@ -97,6 +83,42 @@ def parse_loop(body: bytes, now: datetime) -> Loop:
 
     Raises Refused: INVALID_JSON, INVALID_PAYLOAD with the member's name, or INVALID_TIMESTAMP.
     """
+    usual = read_usual(body)
+    return _usual_loop(usual, now) if usual else read_loop(body, now)
+
+
+def _usual_loop(usual: Usual, now: datetime) -> Loop:
+    loop, summary, thresholds = usual.loop, usual.loop.convergence_profile_summary, usual.thresholds
+    return Loop(
+        _hour(usual.timestamp_hour, now),
+        usual.workload_id,
+        usual.framework,
+        usual.loop_type,
+        usual.team,
+        usual.library_version,
+        loop.outcome,
+        loop.iterations_used,
+        loop.savings_vs_fixed_cap,
+        loop.rollback_triggered,
+        loop.best_index,
+        summary.min,
+        summary.max,
+        summary.median,
+        summary.samples,
+        loop.gain_margin,
+        thresholds.fast_converge,
+        thresholds.converging,
+        thresholds.stalling,
+        thresholds.oscillating_upper,
+        usual.smoothing_window,
+        usual.actual_dollars_saved,
+        usual.actual_dollars_spent,
+        usual.per_iteration,
+    )
+
+
+def read_loop(body: bytes, now: datetime) -> Loop:
+    """The lenient reading of `parse_loop`: any text, any further members, and errors that name the member."""
     payload = Members(read_json(body))
     version = payload.get("schema_version")
     if not is_number(version) or version not in SCHEMA_VERSIONS:
