@@ -12,7 +12,6 @@ from raingauge.queue.levels import Levels, at
 from raingauge.queue.schema import OLDEST, number
 from raingauge.settings import QUEUE_MAX_AGE_SECONDS, QUEUE_MAX_BYTES, Settings
 
-
 CRASHES: Final = 10
 """How often the process may die with one message in hand before that message is dead-lettered.
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from litestar import get
+from litestar import Litestar, get
 from litestar.params import FromQuery
-from litestar.testing import create_test_client
+from litestar.testing import TestClient, create_test_client
 
 from raingauge.contract import Meta, Page
 from raingauge.errors import QueryError, Reason, Refused
@@ -54,17 +54,20 @@ async def number(wanted: FromQuery[int]) -> int:
     return wanted
 
 
-CLIENT = {
-    "route_handlers": [page, refused, limit, bug, number],
-    "response_class": ApiResponse,
-    "exception_handlers": {Exception: answer_error},
-    "logging_config": None,
-}
+def client() -> TestClient[Litestar]:
+    """An API of a few routes with our shapes."""
+    return create_test_client(
+        [page, refused, limit, bug, number],
+        response_class=ApiResponse,
+        exception_handlers={Exception: answer_error},
+        logging_config=None,
+        raise_server_exceptions=False,
+    )
 
 
 def test_success_has_data_and_meta() -> None:
     """Every read answers in the same envelope."""
-    with create_test_client(**CLIENT) as http:
+    with client() as http:
         answer = http.get("/page")
     assert (answer.status_code, sorted(answer.json())) == (200, ["data", "meta"])
     assert answer.json()["data"][1] == {"name": "b,c", "cost": None, "tags": ["x"]}
@@ -72,7 +75,7 @@ def test_success_has_data_and_meta() -> None:
 
 def test_csv_has_a_header_and_the_same_rows() -> None:
     """`format=csv` gives what a spreadsheet opens."""
-    with create_test_client(**CLIENT) as http:
+    with client() as http:
         answer = http.get("/page", params={"format": "csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="page.csv"'
@@ -96,7 +99,7 @@ def test_csv_has_a_header_and_the_same_rows() -> None:
 )
 def test_every_failure_has_one_shape_and_a_stable_code(path: str, status: int, code: str) -> None:
     """A client can branch on `error` and show `detail`; nothing inside leaks out."""
-    with create_test_client(**CLIENT, raise_server_exceptions=False) as http:
+    with client() as http:
         answer = http.get(path)
     assert (answer.status_code, answer.json()["error"]) == (status, code)
     assert set(answer.json()) <= {"error", "detail"}
@@ -105,7 +108,7 @@ def test_every_failure_has_one_shape_and_a_stable_code(path: str, status: int, c
 
 def test_a_refusal_that_may_be_retried_says_when() -> None:
     """Retry-After comes from the refusal."""
-    with create_test_client(**CLIENT) as http:
+    with client() as http:
         assert http.get("/refused").headers["retry-after"] == "3"
 
 
