@@ -110,7 +110,7 @@ def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
         clock=utc_now,
     )
     operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url)
-    return Edge(
+    edge = Edge(
         intakes=[intake for contract in CONTRACTS for intake in contract.intakes],
         queue=system.queue,
         directory=system.directory,
@@ -119,6 +119,19 @@ def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
         metrics=system.metrics,
         visitors=visitors,
     )
+    count_last_day(system, edge)
+    return edge
+
+
+def count_last_day(system: System, edge: Edge) -> None:
+    """A restart forgives nothing: caps of 24 hours begin with what is stored of the last 24."""
+    since = utc_now() - timedelta(days=1)
+    capped = [intake for contract in CONTRACTS for intake in contract.intakes if intake.daily_cap]
+    for customer in system.directory.customers():
+        for intake in capped:
+            if intake.daily_cap and intake.daily_cap(customer.tier) is not None:
+                counts = system.store.reader.received_by_minute(intake.daily_table, customer.customer_id, since)
+                edge.seed_daily(intake.name, customer.customer_id, counts)
 
 
 def greet(system: System, base_url: str) -> None:

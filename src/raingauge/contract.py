@@ -165,7 +165,8 @@ class Intake:
     and before the credential is looked at; it may raise Refused. `public` intakes need no credential: their rows
     belong to `public_customer` whatever is presented, or if that is empty to the customer of the credential, else to
     the setting `RAINGAUGE_PUBLIC_CUSTOMER`, else they are refused with 401. `body_max_bytes` narrows the server's own cap.
-    `daily_cap` gives the most messages a customer of this tier may send in 24 hours, or None.
+    `daily_cap` gives the most messages a customer of this tier may send in 24 hours, or None; `daily_table` names the
+    table in which a start counts what the last 24 hours brought.
     `preflight` False hands OPTIONS to `admit` like any other method.
     `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer
     was sent, the same body of the same credential within this time is answered but not queued again.
@@ -183,6 +184,7 @@ class Intake:
     public_customer: str = ""
     body_max_bytes: int | None = None
     daily_cap: Callable[[str], int | None] | None = None
+    daily_table: str = ""
     preflight: bool = True
     lost_answer_seconds: float = 0.0
     example: bytes = b""

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from raingauge.cli import connect, customers, dead_letters, operate, serve, tokens
+from raingauge.cli import connect, customers, dead_letters, members, operate, serve, tokens
 from raingauge.errors import RaingaugeError, SettingError
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command("serve")(serve.command)
 app.add_typer(tokens.app, name="token", help="Issue, list, rotate and revoke tokens.")
 app.add_typer(customers.app, name="customer", help="List and delete customers.")
+app.add_typer(members.app, name="member", help="Say who may sign in.")
+app.command("signin-link")(members.signin_link)
 app.add_typer(dead_letters.app, name="dlq", help="Messages that could not be decoded.")
 app.add_typer(operate.rollup, name="rollup", help="Recompute roll-ups.")
 app.add_typer(operate.retention, name="retention", help="Delete what is past its retention.")

@@ -22,7 +22,10 @@ from raingauge.settings import Settings
 TEXT_MAX_CHARS: Final = 200
 
 # Only these: a command on the control data must not fail because a setting of the server is wrong.
-_KNOBS: Final = (settings.DATA_DIR, settings.DATABASE_URL, settings.HOST, settings.PORT, settings.PUBLIC_URL)
+_KNOBS: Final = (
+    settings.DATA_DIR, settings.DATABASE_URL, settings.HOST, settings.PORT, settings.PUBLIC_URL,
+    settings.SIGNIN_LINK_SECONDS,
+)  # fmt: skip
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -61,7 +61,8 @@ def add(db: Connection, customer_id: str, email: str, role: Role, *, now: dateti
     member = Member(normalised(email), customer_id, role, now)
     taken = db.execute(select(MEMBERS.c.customer_id).where(MEMBERS.c.email == member.email)).scalar_one_or_none()
     if taken is not None:
-        raise Conflict("is a member already" if taken == customer_id else "this address cannot be added here")
+        here = taken == customer_id
+        raise Conflict("this e-mail address is a member already" if here else "this e-mail address cannot be added")
     db.execute(
         MEMBERS.insert().values(
             email=member.email, customer_id=customer_id, role=str(role), created_at=member.created_at

@@ -55,6 +55,11 @@ class _Result(msgspec.Struct, Generic[RowT]):
     statistics: _Statistics = msgspec.field(default_factory=_Statistics)
 
 
+class _Minute(msgspec.Struct):
+    at: int
+    messages: int
+
+
 class Rows(NamedTuple, Generic[RowT]):
     """The answer to one read and how many stored rows were looked at for it."""
 
@@ -90,6 +95,16 @@ class Reader:
         except msgspec.DecodeError as problem:
             raise QueryError(f"unexpected result: {problem}") from problem
         return Rows(result.data, result.statistics.rows_read)
+
+    def received_by_minute(self, table: str, customer: str, since: datetime) -> list[tuple[float, int]]:
+        """Messages of a customer that arrived since then: (seconds since 1970 of the minute, messages), in order."""
+        sql = f"""
+            SELECT toUnixTimestamp(toStartOfMinute(received_at)) AS at, uniqExact(message_id) AS messages
+            FROM {table} WHERE customer = {OWN_CUSTOMER} AND received_at >= {{since:DateTime64(6)}}
+            GROUP BY at ORDER BY at
+        """
+        found = self.rows(sql, {"customer": customer, "since": since}, _Minute).rows
+        return [(minute.at, minute.messages) for minute in found]
 
     def rolled(self, table: str) -> str:
         """A subquery of a rollup and whatever is newer, see `contract.Facts.rolled`; use it in a read at once."""

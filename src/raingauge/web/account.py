@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, delete, get, post
+from litestar import MediaType, Request, Response, delete, get, post
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 from sqlalchemy import Connection as SqlConnection
 
@@ -46,6 +47,13 @@ class Accounts:
         """The address by which the caller reaches this server, without a slash at the end."""
         return self.settings[PUBLIC_URL].rstrip("/") or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
 
+    @contextmanager
+    def change(self) -> Iterator[SqlConnection]:
+        """A transaction whose outcome this server knows when it ends; others follow within a second."""
+        with self.database.write() as db:
+            yield db
+        self.directory.refresh()
+
 
 class Me(msgspec.Struct, frozen=True):
     """The caller. `operator` says that it may also look after other customers."""
@@ -73,14 +81,11 @@ def me(request: AnyRequest, accounts: NamedDependency[Accounts]) -> Me:
 @get("/signin/{code:str}", include_in_schema=False, sync_to_thread=True)
 def use_link(request: AnyRequest, code: FromPath[str], accounts: NamedDependency[Accounts]) -> Response[bytes]:
     """Sign in with a one-time link."""
-    signed_in = None
-    with accounts.database.write() as db:
+    with accounts.change() as db:
         owner = links.use(db, code, now=accounts.clock())
         cookie = _session(accounts, db, owner) if owner else ""
-    if owner:
-        accounts.directory.refresh()
-        signed_in = accounts.directory.find_session(cookie)
-    if signed_in is None:
+    # The token that a link was made for may have been revoked since.
+    if accounts.directory.find_session(cookie) is None:
         return Response(pages.USED_LINK, status_code=410, media_type=MediaType.HTML, headers=pages.HEADERS)
     return Response(b"", status_code=303, headers={"Location": "/"}, cookies=[_cookie(accounts, request, cookie)])
 
@@ -96,9 +101,8 @@ def sign_in(request: AnyRequest, data: PastedToken, accounts: NamedDependency[Ac
         raise Refused(Reason.UNAUTHORIZED, "This token is unknown, revoked or expired.")
     if not credential.may(Scope.READ):
         raise Refused(Reason.FORBIDDEN, "This token lacks the scope read.")
-    with accounts.database.write() as db:
+    with accounts.change() as db:
         cookie = _session(accounts, db, Owner(token_id=credential.token_id))
-    accounts.directory.refresh()
     found = accounts.directory.find_session(cookie)
     if found is None:
         raise Refused(Reason.UNAUTHORIZED, "This token is unknown, revoked or expired.")
@@ -111,19 +115,12 @@ def sign_out(request: AnyRequest, accounts: NamedDependency[Accounts]) -> Respon
     _refuse_cross_site(accounts, request)
     credential: Credential | None = request.scope["state"].get("credential")
     if credential and credential.session:
-        with accounts.database.write() as db:
+        with accounts.change() as db:
             sessions.end(db, credential.session)
-        accounts.directory.refresh()
     return Response(None, cookies=[_cookie(accounts, request, "")])
 
 
-def router(accounts: Accounts) -> Router:
-    """The routes of this page."""
-    return Router(
-        "/",
-        route_handlers=[me, use_link, sign_in, sign_out],
-        dependencies={"accounts": Provide(lambda: accounts, sync_to_thread=False)},
-    )
+HANDLERS: Final = (me, use_link, sign_in, sign_out)
 
 
 def _described(accounts: Accounts, credential: Credential) -> Me:

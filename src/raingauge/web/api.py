@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from raingauge import __version__
 from raingauge.contract import Contract, Facts, Reason, Refused, Scope, Window
 from raingauge.settings import QUERY_MAX_ROWS
-from raingauge.web import account, operation, parameters, prometheus
+from raingauge.web import account, management, operation, parameters, prometheus
 from raingauge.web.account import Accounts
 from raingauge.web.facts import CustomerFacts, Services
 from raingauge.web.shape import ApiResponse, answer_error, credential_of
@@ -48,9 +48,14 @@ def build(
             *handlers,
             prometheus.metrics_handler(contracts),
             *operation.handlers(operating),
-            account.router(accounts),
+            *account.HANDLERS,
+            management.router(),
         ],
-        dependencies={"facts": Provide(facts), "window": Provide(window)},
+        dependencies={
+            "facts": Provide(facts),
+            "window": Provide(window),
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
+        },
         exception_handlers={Exception: answer_error},
         response_class=ApiResponse,
         openapi_config=OpenAPIConfig(

@@ -9,7 +9,6 @@ import msgspec
 
 from raingauge import __version__
 from raingauge.auth.credential import Credential
-from raingauge.contract import Scope
 from raingauge.control import tokens
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class TableStored(msgspec.Struct, frozen=True):
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """What concerns all customers together; shown to credentials with the scope `admin`."""
+    """What concerns all customers together; shown to admins of the first customer."""
 
     queue_messages: int
     queue_bytes: int
@@ -75,7 +74,7 @@ def of(system: System, credential: Credential) -> SystemReport:
         lag_seconds=_age_seconds(oldest),
         problems=system.problems(),
         clients=clients,
-        installation=_installation(system) if credential.may(Scope.ADMIN) else None,
+        installation=_installation(system) if system.directory.operates(credential) else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
@@ -103,7 +104,7 @@ def _cell(value: object) -> object:
     return value
 
 
-def credential_of(request: Request[Any, Any, Any]) -> Credential:
+def credential_of(request: ASGIConnection[Any, Any, Any, Any]) -> Credential:
     """The caller. Raises Refused when there is none, with the edge's reason if it has one, else UNAUTHORIZED."""
     state = request.scope["state"]
     credential: Credential | None = state.get("credential")

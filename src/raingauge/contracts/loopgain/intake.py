@@ -11,6 +11,7 @@ import msgspec
 from raingauge.contract import Answer, Dialect, Head, Intake, Refused
 from raingauge.contracts.loopgain.decode import decode_aggregate, decode_funnel
 from raingauge.contracts.loopgain.members import read_json
+from raingauge.contracts.loopgain.tables import LOOP_EVENTS
 from raingauge.contracts.loopgain.wire import BODY_MAX_BYTES, FUNNEL_BODY_MAX_BYTES, parse_funnel, parse_loop
 from raingauge.errors import Reason
 
@@ -123,6 +124,7 @@ AGGREGATE: Final = Intake(
     admit=admit_library,
     body_max_bytes=BODY_MAX_BYTES,
     daily_cap=daily_cap,
+    daily_table=LOOP_EVENTS.name,
     lost_answer_seconds=LOST_ANSWER_SECONDS,
     example=msgspec.json.encode(_LOOP_EXAMPLE),
 )
