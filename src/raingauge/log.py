@@ -6,9 +6,11 @@ went through, never by its message: messages quote what they choke on.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import msgspec
@@ -18,6 +20,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from raingauge.settings import LOG_FORMAT, LOG_LEVEL, Settings
 
 FRAMES: Final = 8
+FLUSH_SECONDS: Final = 0.05
+"""How long a request's line may wait for others before it is written."""
 
 
 def configure(settings: Settings) -> None:
@@ -25,6 +29,7 @@ def configure(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings[LOG_LEVEL].upper()]
     wanted = settings[LOG_FORMAT]
     text = wanted == "text" or (wanted == "auto" and sys.stdout.isatty())
+    _requests.bulk = not text and level <= logging.INFO
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -54,6 +59,58 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
+
+
+class RequestLine(msgspec.Struct):
+    """One answered request. The order of the members is the order in the line."""
+
+    timestamp: datetime
+    level: str
+    action: str
+    method: str
+    route: str
+    status: int
+    duration_ms: float
+    bytes_in: int
+    customer: str
+    reason: str
+
+
+class _Requests:
+    """Writes the lines of requests, in JSON many at a time: one system call each would cost more than the rest."""
+
+    def __init__(self) -> None:
+        self.bulk = False
+        self._encode = msgspec.json.Encoder().encode
+        self._log = structlog.get_logger("request")
+        self._flushing = False
+
+    def write(self, line: RequestLine) -> None:
+        if not self.bulk:
+            fields = msgspec.structs.asdict(line)
+            del fields["timestamp"], fields["level"], fields["action"]
+            self._log.info(line.action, **fields)
+            return
+        # Standard output has a buffer of its own, which is also emptied by every other line and when the server ends.
+        sys.stdout.write(self._encode(line).decode() + "\n")
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        sys.stdout.flush()
+
+
+_requests = _Requests()
+
+
+def request(
+    *, method: str, route: str, status: int, duration_ms: float, bytes_in: int, customer: str, reason: str
+) -> None:
+    """Log one answered request; only on an event loop."""
+    now = datetime.now(UTC)
+    _requests.write(RequestLine(now, "info", "request", method, route, status, duration_ms, bytes_in, customer, reason))
 
 
 def places(error: BaseException) -> list[str]:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+from raingauge.edge.body import is_gone
 from raingauge.edge.ports import Receive
 
 MAX_ANSWERS: Final = 10_000
@@ -47,14 +48,12 @@ class LostAnswers:
         """The result of a commit; the message is remembered if its client disconnects meanwhile."""
         unheard = asyncio.get_running_loop().create_future()
         self._remember(key, unheard, remember_seconds)
-        watch = asyncio.create_task(_disconnected(receive))
         committed = False
         try:
             new = await commit
             committed = True
         finally:
-            unheard.set_result(committed and watch.done())
-            watch.cancel()
+            unheard.set_result(committed and is_gone(receive))
             if unheard.result():
                 self._remember(key, unheard, remember_seconds)
             elif self._unheard.get(key, (0.0, None))[1] is unheard:
@@ -67,8 +66,3 @@ class LostAnswers:
         self._unheard.move_to_end(key)
         while len(self._unheard) > MAX_ANSWERS or next(iter(self._unheard.values()))[0] < now:
             self._unheard.popitem(last=False)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

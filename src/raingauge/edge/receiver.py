@@ -10,8 +10,8 @@ Whatever can be refused without the body is refused before it is read.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from raingauge.auth.credential import Credential
 from raingauge.auth.parse import presented
@@ -75,6 +76,9 @@ class Receiver:
         self._body_max_bytes = settings[BODY_MAX_BYTES]
         self._plain_max_bytes = settings[BODY_MAX_DECOMPRESSED_BYTES]
         self._lost = LostAnswers()
+        self._settled: deque[tuple[asyncio.Future[Appended], Appended | BaseException]] = deque()
+        self._waking = False
+        self._received_bytes: dict[str, Counter] = {}
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="check")
 
     async def answer(self, request: Request) -> Answer:
@@ -141,7 +145,7 @@ class Receiver:
         if request.credential:
             self._directory.touch(request.credential, datetime.now(UTC))
         if new:
-            self._metrics.received_bytes.labels(request.contract).inc(len(body))
+            self._count_bytes(request.contract, len(body))
         else:
             self._metrics.repeated.labels(request.contract).inc()
         return intake.dialect.accepted(head, plain)
@@ -182,9 +186,14 @@ class Receiver:
         committed: asyncio.Future[Appended] = loop.create_future()
 
         def done(result: Appended | BaseException) -> None:
-            # The loop may be closed when the last commits end with the process.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_settle, committed, result)
+            self._settled.append((committed, result))
+            # One wake-up for all messages that shared a commit: it costs a system call, and the loop's attention.
+            if not self._waking:
+                self._waking = True
+                try:
+                    loop.call_soon_threadsafe(self._settle)
+                except RuntimeError:  # the loop may be closed when the last commits end with the process
+                    self._waking = False
 
         try:
             self._queue.append(message, done)
@@ -195,14 +204,23 @@ class Receiver:
             _log.exception("queue.failed", intake=message.intake)
             raise Refused(Reason.QUEUE_FAILED, "The message could not be stored; try again.") from None
 
+    def _settle(self) -> None:
+        """Tell everybody who waits. The flag first: what is settled from now on wakes the loop again."""
+        self._waking = False
+        while self._settled:
+            committed, result = self._settled.popleft()
+            if committed.done():
+                continue
+            if isinstance(result, BaseException):
+                committed.set_exception(result)
+            else:
+                committed.set_result(result)
 
-def _settle(committed: asyncio.Future[Appended], result: Appended | BaseException) -> None:
-    if committed.done():
-        return
-    if isinstance(result, BaseException):
-        committed.set_exception(result)
-    else:
-        committed.set_result(result)
+    def _count_bytes(self, contract: str, size_bytes: int) -> None:
+        counter = self._received_bytes.get(contract)
+        if counter is None:
+            counter = self._received_bytes[contract] = self._metrics.received_bytes.labels(contract)
+        counter.inc(size_bytes)
 
 
 def _refused(request: Request, refusal: Refused) -> Answer:

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
+from raingauge import log
 from raingauge.auth.credential import Credential
 from raingauge.auth.parse import is_jwt, presented
 from raingauge.contract import Answer, Head, Intake
@@ -201,8 +202,7 @@ class Edge:
             counter = self._requests.labels(contract, route, str(status))
             self._request_counters[contract, route, status] = counter
         counter.inc()
-        _log.info(
-            "request",
+        log.request(
             method=method,
             route=route,
             status=status,
