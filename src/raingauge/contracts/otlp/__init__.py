@@ -7,6 +7,8 @@ from typing import Final
 from raingauge.contract import Contract
 from raingauge.contracts.otlp.intake import INTAKES
 from raingauge.contracts.otlp.knobs import KNOBS
+from raingauge.contracts.otlp.reads import HANDLERS
+from raingauge.contracts.otlp.rollups import ROLLUPS
 from raingauge.contracts.otlp.tables import EVENTS, POINTS, SPANS, TOOL_DECISIONS
 
 OTLP: Final = Contract(
@@ -14,5 +16,7 @@ OTLP: Final = Contract(
     title="Agents (OTLP)",
     intakes=INTAKES,
     tables=(SPANS, EVENTS, TOOL_DECISIONS, POINTS),
+    rollups=ROLLUPS,
+    handlers=HANDLERS,
     knobs=KNOBS,
 )

@@ -4,6 +4,7 @@ Every column can be merged with the same column of facts that came later: sums o
 values, sets. Money is in units of 10^-9 USD, so that no order of adding changes the last digit.
 """
 
+# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
 from string import Template
@@ -48,17 +49,17 @@ _PARTS: Final = {
     "where": "{where}",
     "dimensions": ", ".join(DIMENSIONS),
     # One absurd figure must not overflow the sum of all others.
-    "nano": "toInt128(round(least(greatest(cost_usd, -1e9), 1e9) * 1e9))",
+    "nano": "toInt128(round(least(greatest(f.cost_usd, -1e9), 1e9) * 1e9))",
     "point_nano": "toInt128(round(least(greatest(value * unit_cost_usd, -1e9), 1e9) * 1e9))",
     "units": "toInt64(round(least(greatest(value, -1e15), 1e15)))",
-    "tokens": ", ".join(f"sum(toInt64(least({name}, 1000000000000000))) AS {name}" for name in TOKENS),
-    "spends": "(cost_source != 'none' OR input_tokens + output_tokens + cache_read_tokens + cache_creation_tokens > 0)",
-    "event_failed": "(endsWith(name, 'api_error') OR name IN ('tool_result', 'tool_call') AND status = 'error')",
-    "event_tool": "(name IN ('tool_result', 'tool_call'))",
-    "span_failed": "(status NOT IN ('', 'ok') AND (model != '' OR endsWith(name, '.execution')))",
-    "span_tool": "(tool != '' AND NOT endsWith(name, '.execution') AND NOT endsWith(name, '.blocked_on_user'))",
+    "tokens": ", ".join(f"sum(toInt64(least(f.{name}, 1000000000000000))) AS {name}" for name in TOKENS),
+    "spends": "(f.cost_source != 'none' OR f.input_tokens + f.output_tokens + f.cache_read_tokens + f.cache_creation_tokens > 0)",
+    "event_failed": "(endsWith(f.name, 'api_error') OR f.name IN ('tool_result', 'tool_call') AND f.status = 'error')",
+    "event_tool": "(f.name IN ('tool_result', 'tool_call'))",
+    "span_failed": "(f.status NOT IN ('', 'ok') AND (f.model != '' OR endsWith(f.name, '.execution')))",
+    "span_tool": "(f.tool != '' AND NOT endsWith(f.name, '.execution') AND NOT endsWith(f.name, '.blocked_on_user'))",
     # Logs and spans of any other service are facts, but no use of an agent.
-    "of_agents": "source != 'other'",
+    "of_agents": "f.source != 'other'",
     "active": "endsWith(metric, '.active_time.total')",
     "started": "(endsWith(metric, '.session.count') AND type != 'agents_view')",
     "adds": "kind IN ('sum', 'histogram', 'exponential_histogram') AND (measure != '' OR $active OR $started)",
@@ -88,11 +89,11 @@ USAGE_EVENTS: Final = _usage(
     EVENTS.name,
     """
     SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
-        sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
+        sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
         toInt64(countIf($spends)) AS requests, toInt64(countIf($event_failed)) AS errors,
-        toInt64(countIf(name = 'user_prompt')) AS prompts, toInt64(countIf($event_tool)) AS tool_calls,
+        toInt64(countIf(f.name = 'user_prompt')) AS prompts, toInt64(countIf($event_tool)) AS tool_calls,
         toInt64(0) AS session_starts, toInt64(0) AS active_ms
-    FROM events WHERE {where} AND ($of_agents OR $spends)
+    FROM events AS f WHERE {where} AND ($of_agents OR $spends)
     GROUP BY customer, day, hour, $dimensions
     """,
 )
@@ -101,11 +102,11 @@ USAGE_SPANS: Final = _usage(
     SPANS.name,
     """
     SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
-        sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
+        sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
         toInt64(countIf($spends)) AS requests, toInt64(countIf($span_failed)) AS errors,
-        toInt64(countIf(endsWith(name, '.interaction'))) AS prompts, toInt64(countIf($span_tool)) AS tool_calls,
+        toInt64(countIf(endsWith(f.name, '.interaction'))) AS prompts, toInt64(countIf($span_tool)) AS tool_calls,
         toInt64(0) AS session_starts, toInt64(0) AS active_ms
-    FROM spans WHERE {where} AND ($of_agents OR $spends)
+    FROM spans AS f WHERE {where} AND ($of_agents OR $spends)
     GROUP BY customer, day, hour, $dimensions
     """,
 )
@@ -137,7 +138,7 @@ USAGE_POINTS: Final = _usage(
         FROM points WHERE {{where}} AND temporality != 'cumulative' AND $adds
     )
     GROUP BY customer, day, hour, $dimensions
-    """,  # noqa: S608 - names of columns only
+    """,
 )
 CUMULATIVE: Final = Rollup(
     table="rollups_daily_cumulative",
@@ -162,7 +163,7 @@ CUMULATIVE: Final = Rollup(
         series, start, groupArray((time, value)) AS readings
     FROM points WHERE {{where}} AND temporality = 'cumulative' AND $adds
     GROUP BY customer, day, hour, $dimensions, measured, unit_cost_usd, series, start
-    """),  # noqa: S608 - names of columns only
+    """),
     retention_days=RETENTION_DAYS,
 )
 
@@ -186,16 +187,16 @@ _GROUPS: Final = (
     _measure("tool_calls"),
 )
 _GROUP_SELECT: Final = """
-    max(CAST(session AS String)) AS session, max(CAST(user AS String)) AS user, max(CAST(repo AS String)) AS repo,
-    min(CAST(source AS String)) AS source,
-    min(toUnixTimestamp64Micro(time) - $before) AS started_us, max(toUnixTimestamp64Micro(time) + $after) AS ended_us,
-    groupUniqArrayIf(CAST(model AS String), model != '') AS models,
-    sumMapIf(map(CAST(tool AS String), toUInt64(1)), tool != '' AND $ran) AS tools,
-    groupUniqArrayIf((CAST(agent_id AS String), CAST(parent_agent_id AS String), CAST(agent AS String)), agent_id != '')
+    max(CAST(f.session AS String)) AS session, max(CAST(f.user AS String)) AS user, max(CAST(f.repo AS String)) AS repo,
+    min(CAST(f.source AS String)) AS source,
+    min(toUnixTimestamp64Micro(f.time) - $before) AS started_us, max(toUnixTimestamp64Micro(f.time) + $after) AS ended_us,
+    groupUniqArrayIf(CAST(f.model AS String), f.model != '') AS models,
+    sumMapIf(map(CAST(f.tool AS String), toUInt64(1)), f.tool != '' AND $ran) AS tools,
+    groupUniqArrayIf((CAST(f.agent_id AS String), CAST(f.parent_agent_id AS String), CAST(f.agent AS String)), f.agent_id != '')
         AS agents,
-    sumMapIf(map(CAST(agent AS String), toInt64($nano)), agent_id != '' OR query_source = 'subagent') AS agent_nano,
-    sum($nano) AS cost_nano, sumIf($nano, cost_source = 'estimated') AS estimated_nano, $tokens,
-    toInt64(countIf($spends)) AS requests, toInt64(countIf(cost_source != 'none')) AS priced,
+    sumMapIf(map(CAST(f.agent AS String), toInt64($nano)), f.agent_id != '' OR f.query_source = 'subagent') AS agent_nano,
+    sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
+    toInt64(countIf($spends)) AS requests, toInt64(countIf(f.cost_source != 'none')) AS priced,
     toInt64(countIf($failed)) AS errors, toInt64(countIf($ran)) AS tool_calls
 """
 
@@ -216,10 +217,10 @@ PROMPTS: Final = Rollup(
     # An event is written when its work is over.
     select=_select(f"""
     SELECT customer, day, prompt, groupUniqArrayIf(trace_id, trace_id != $zero_trace) AS traces,
-        {_group_select("toInt64(least(duration_us, 86400000000))", "0", "$event_tool", "$event_failed")}
-    FROM events WHERE {{where}} AND $of_agents AND (prompt != '' OR session != '')
-    GROUP BY customer, day, prompt, if(prompt = '', session, '')
-    """),  # noqa: S608 - names of columns only
+        {_group_select("toInt64(least(f.duration_us, 86400000000))", "0", "$event_tool", "$event_failed")}
+    FROM events AS f WHERE {{where}} AND $of_agents AND (f.prompt != '' OR f.session != '')
+    GROUP BY customer, day, prompt, if(f.prompt = '', f.session, '')
+    """),
     retention_days=RETENTION_DAYS,
 )
 TRACES: Final = Rollup(
@@ -234,12 +235,12 @@ TRACES: Final = Rollup(
     order=("trace_id",),
     source=SPANS.name,
     select=_select(f"""
-    SELECT customer, day, trace_id, max(CAST(prompt AS String)) AS prompt, toInt64(count()) AS spans,
-        groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (model != '' OR $span_tool)) AS hosts,
-        {_group_select("0", "toInt64(least(duration_us, 31536000000000))", "$span_tool", "$span_failed")}
-    FROM spans WHERE {{where}} AND $of_agents
+    SELECT customer, day, trace_id, max(CAST(f.prompt AS String)) AS prompt, toInt64(count()) AS spans,
+        groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (f.model != '' OR $span_tool)) AS hosts,
+        {_group_select("0", "toInt64(least(f.duration_us, 31536000000000))", "$span_tool", "$span_failed")}
+    FROM spans AS f WHERE {{where}} AND $of_agents
     GROUP BY customer, day, trace_id
-    """),  # noqa: S608 - names of columns only
+    """),
     retention_days=RETENTION_DAYS,
 )
 DECISIONS: Final = Rollup(

@@ -1,0 +1,259 @@
+"""What all reads of agents share: filters, time ranges, and usage in which no spend counts twice."""
+
+# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from string import Template
+from typing import Annotated, Any, Final
+
+from litestar.di import Provide
+from litestar.params import QueryParameter
+
+from raingauge.contract import Facts, Window
+from raingauge.contracts.otlp.rollups import (
+    CUMULATIVE,
+    DIMENSIONS,
+    MEASURES,
+    POINT_SUMS,
+    PROMPTS,
+    TOKENS,
+    USAGE_EVENTS,
+    USAGE_POINTS,
+    USAGE_SPANS,
+)
+from raingauge.contracts.otlp.spend import FAMILY, SPEND_SIGNALS
+
+LOOK_BACK: Final = timedelta(days=7)
+"""How far before a window the last reading of a cumulative series is looked for."""
+
+FIRST_MOMENT: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Times before it are those of broken clocks."""
+
+_LAST_MOMENT: Final = datetime(2100, 1, 1, tzinfo=UTC)
+UNATTRIBUTED: Final = "unattributed"
+"""Label of the empty key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Restrictions of a read, each a list of alternatives; an empty one restricts nothing."""
+
+    user: Sequence[str]
+    repo: Sequence[str]
+    model: Sequence[str]
+    source: Sequence[str]
+    tool: Sequence[str]
+    session: Sequence[str]
+
+    @property
+    def parameters(self) -> dict[str, Sequence[str]]:
+        """Values for the parameters that the conditions name."""
+        return {f"only_{name}": getattr(self, name) for name in _FILTERS}
+
+    def condition(self, *names: str, **columns: str) -> str:
+        """SQL that holds for rows to keep. `names` are columns of the same name, `columns` expressions."""
+        chosen = {name: name for name in names} | columns
+        return " AND ".join(["1", *(self._one(name, column) for name, column in chosen.items() if getattr(self, name))])
+
+    def _one(self, name: str, column: str) -> str:
+        return f"{column} IN {{only_{name}:Array(String)}}"
+
+    def any_of(self, **columns: str) -> str:
+        """Like `condition` for expressions that are lists, of which one member must be wanted."""
+        return " AND ".join(
+            [
+                "1",
+                *(
+                    f"hasAny({column}, {{only_{name}:Array(String)}})"
+                    for name, column in columns.items()
+                    if getattr(self, name)
+                ),
+            ]
+        )
+
+
+_FILTERS: Final = ("user", "repo", "model", "source", "tool", "session")
+
+
+async def _filters(
+    user: Annotated[str, QueryParameter(description="Keyed hashes of people, separated by commas.")] = "",
+    repo: Annotated[str, QueryParameter(description="Repositories as owner/name.")] = "",
+    model: Annotated[str, QueryParameter(description="Models.")] = "",
+    source: Annotated[str, QueryParameter(description="claude_code, agent_sdk, cowork, codex, …")] = "",
+    tool: Annotated[str, QueryParameter(description="Tools: what belongs to sessions or prompts that used one.")] = "",
+    session: Annotated[str, QueryParameter(description="Session ids.")] = "",
+) -> Filters:
+    return Filters(*(_listed(given) for given in (user, repo, model, source, tool, session)))
+
+
+def _listed(given: str) -> list[str]:
+    return [part for part in map(str.strip, given.split(",")) if part]
+
+
+FILTERS: Final = {"filters": Provide(_filters)}
+"""The dependency that gives a handler its `filters: Filters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A time range in whole UTC hours: the hour of `since` belongs to it as a whole."""
+
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def of(cls, window: Window) -> Range:
+        since = _within(window.since).replace(minute=0, second=0, microsecond=0)
+        return cls(since, max(_within(window.until), since + timedelta(hours=1)))
+
+    @classmethod
+    def days(cls, window: Window) -> Range:
+        """The window in whole days, first and last included."""
+        since = _within(window.since).replace(hour=0, minute=0, second=0, microsecond=0)
+        last = _within(window.until) - timedelta(microseconds=1)
+        return cls(since, last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1))
+
+    @property
+    def before(self) -> Range:
+        """The range of the same length that ends where this one begins."""
+        return Range(max(self.since - (self.until - self.since), FIRST_MOMENT), self.since)
+
+    def condition(self, name: str, column: str = "hour") -> str:
+        return f"{column} >= {{{name}_since:DateTime64(6)}} AND {column} < {{{name}_until:DateTime64(6)}}"
+
+    def parameters(self, name: str) -> dict[str, datetime]:
+        return {f"{name}_since": self.since, f"{name}_until": self.until}
+
+
+def _within(moment: datetime) -> datetime:
+    return min(max(moment.astimezone(UTC), FIRST_MOMENT), _LAST_MOMENT)
+
+
+def looked_at(*ranges: Range) -> dict[str, Any]:
+    """Days for `Facts.rolled` that hold all of these ranges and the readings before them."""
+    since = min(each.since for each in ranges) - LOOK_BACK
+    until = max(each.until for each in ranges) - timedelta(microseconds=1)
+    return {"since_day": since.date(), "until_day": until.date(), "look_back": since.replace(hour=0, minute=0)}
+
+
+_DIMENSIONS: Final = ", ".join(DIMENSIONS)
+_COLUMNS: Final = f"day, hour, {_DIMENSIONS}, {', '.join(MEASURES)}"
+_INCREASES: Final = f"""
+    SELECT day, hour, {_DIMENSIONS}, {POINT_SUMS}
+    FROM (
+        SELECT day, hour, {_DIMENSIONS}, measure, unit_cost_usd,
+            lagInFrame(reading, 1, 0) OVER series_of AS before,
+            multiIf(
+                row_number() OVER series_of > 1, if(reading >= before, reading - before, reading),
+                start > toDateTime64(0, 6, 'UTC') AND start < {{look_back:DateTime64(6)}}, 0,
+                reading
+            ) AS value
+        FROM (
+            SELECT day, hour, {_DIMENSIONS}, measure, unit_cost_usd, series, start,
+                arrayJoin(readings) AS one, one.1 AS at, one.2 AS reading
+            FROM $cumulative
+        )
+        WINDOW series_of AS (PARTITION BY series, start ORDER BY at ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+    )
+    GROUP BY day, hour, {_DIMENSIONS}
+"""
+
+
+def _ranks() -> Iterable[tuple[str, int]]:
+    for source, signals in SPEND_SIGNALS.items():
+        for rank, signal in enumerate(signals):
+            yield f"{source} {signal}", rank
+
+
+_RANKS: Final = dict(_ranks())
+_NEVER: Final = 9
+_RANK: Final = f"transform(concat(source, ' ', signal), {list(_RANKS)}, {list(_RANKS.values())}, {_NEVER})"
+_FAMILIES: Final = {str(source): str(family) for source, family in FAMILY.items() if source != family}
+_FAMILY: Final = f"transform(toString(source), {list(_FAMILIES)}, {list(_FAMILIES.values())}, toString(source))"
+
+_SESSIONS_WITH_TOOL: Final = (
+    "session IN (SELECT session FROM $prompts WHERE customer = {customer:String}"
+    " AND session != '' AND hasAny(mapKeys(tools), {only_tool:Array(String)}))"
+)
+
+
+def usage(facts: Facts, filters: Filters) -> tuple[str, str]:
+    """A subquery with usage by hour and signal from everything that tells of it, and the filters as a condition.
+
+    Its columns: day, hour, signal, family, rank, the dimensions and the measures. Rows of other signals than the best
+    one tell the same again: see `best`. Points do not know their session, so they are left out when it is asked for.
+    """
+    parts = {
+        "events": f"SELECT 'events' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_EVENTS.table)}",
+        "spans": f"SELECT 'spans' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_SPANS.table)}",
+    }
+    condition = filters.condition("user", "repo", "model", "source", "session")
+    if filters.tool:
+        tool = _SESSIONS_WITH_TOOL.replace("$prompts", facts.rolled(PROMPTS.table))
+        condition += f" AND {tool}"
+    if not filters.session and not filters.tool:
+        increases = Template(_INCREASES).substitute(cumulative=facts.rolled(CUMULATIVE.table))
+        parts["points"] = f"SELECT 'points' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_POINTS.table)}"
+        parts["increases"] = f"SELECT 'points' AS signal, {_COLUMNS} FROM ({increases})"
+    whole = " UNION ALL ".join(parts.values())
+    return f"(SELECT *, {_FAMILY} AS family, {_RANK} AS rank FROM ({whole}))", condition
+
+
+_SPENDS: Final = f"(requests > 0 OR cost_nano != 0 OR {' + '.join(TOKENS)} > 0)"
+_DOES: Final = "(requests + errors + prompts + tool_calls > 0)"
+_DOING: Final = "transform(toString(signal), ['events', 'spans'], [0, 1], 2)"
+
+
+def best(
+    facts: Facts,
+    filters: Filters,
+    keys: Mapping[str, str],
+    within: str,
+    spend: Mapping[str, str],
+    done: Mapping[str, str] | None = None,
+    told: Mapping[str, str] | None = None,
+) -> str:
+    """Sums of usage by keys, in which nothing counts twice although tools tell the same by several signals.
+
+    Per day, person and family of tools, `spend` is taken from the family's best signal that tells any, `done` from
+    events or else spans, `told` from all. Values are SQL by the name of the result's column; `$kept` in them stands
+    for the filters, which take no part in the choice of the signal. `within` restricts the hours.
+    """
+    rows, condition = usage(facts, filters)
+    done, told = done or {}, told or {}
+    values = {**spend, **done, **told}
+    given = "".join(f", {text} AS {name}" for name, text in keys.items())
+    inner = "".join(f", {Template(text).substitute(kept=condition)} AS {name}" for name, text in values.items())
+    names = ", ".join(keys)
+    outer = [f"sumIf(inner_usage.{name}, spending) AS {name}" for name in spend]
+    outer += [f"sumIf(inner_usage.{name}, doing) AS {name}" for name in done]
+    outer += [f"sum(inner_usage.{name}) AS {name}" for name in told]
+    return f"""
+        SELECT {names}, {", ".join(outer)} FROM (
+            SELECT *, usage_rank = min(if(spent, usage_rank, {_NEVER})) OVER chosen AS spending,
+                usage_signal = min(if(did, usage_signal, {_NEVER})) OVER chosen AS doing
+            FROM (
+                SELECT day AS usage_day, user AS person, family AS usage_family, rank AS usage_rank,
+                    {_DOING} AS usage_signal, max({_SPENDS}) AS spent, max({_DOES}) AS did,
+                    max({condition}) AS kept{given}{inner}
+                FROM {rows} WHERE {within}
+                GROUP BY usage_day, person, usage_family, usage_rank, usage_signal, {names}
+            )
+            WINDOW chosen AS (PARTITION BY usage_day, person, usage_family)
+        ) AS inner_usage
+        WHERE kept GROUP BY {names}
+    """
+
+
+async def labels(facts: Facts, by: str, keys: Iterable[str]) -> dict[str, str]:
+    """What a key is called: a person's name where one is known, else the key itself."""
+    wanted = sorted({key for key in keys if key})
+    names = await facts.names(wanted) if by == "user" else {}
+    return {"": UNATTRIBUTED, **{key: names.get(key) or key for key in wanted}}
+
+
+def usd(nano: int) -> float:
+    return nano / 1_000_000_000

@@ -1,0 +1,48 @@
+"""Cost and tokens over the API: exact numbers, and nothing counted twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.contracts.otlp.otlp_reads import Agents
+
+from raingauge.contracts.otlp import OTLP
+
+if TYPE_CHECKING:
+    from tests.contracts.otlp.conftest import Otlp
+
+NOON_NS = 1_795_176_000_000_000_000
+"""2026-11-20 12:00 UTC."""
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.fixture
+def agents(open_store: Any) -> Agents:
+    return Agents(open_store(OTLP))
+
+
+def request(otlp: Otlp, hours_ago: float, number: int = 1, user: str = "ada", **attributes: Any) -> dict[str, Any]:
+    time_ns = NOON_NS - int(hours_ago * HOUR_NS)
+    given = {
+        "event__name": "api_request", "event__sequence": number, "session__id": f"session-{user}", "model": "claude-sonnet-5",
+        "user__email": f"{user}@example.com", "cost_usd": 0.1, "input_tokens": 10, "output_tokens": 20,
+        "cache_read_tokens": 60, "cache_creation_tokens": 30, "query_source": "repl_main_thread", **attributes,
+    }  # fmt: skip
+    return otlp.logs(
+        otlp.log(**given) | {"timeUnixNano": str(time_ns)},
+        resource={"service.name": "claude-code"}, scope="com.anthropic.claude_code.events",
+    )  # fmt: skip
+
+
+def test_cost_of_events(otlp: Otlp, agents: Agents) -> None:
+    """Three requests of one person on two days add up, exactly."""
+    for number, hours_ago in enumerate((1, 2, 25)):
+        agents.deliver("logs", request(otlp, hours_ago, number))
+    agents.roll_up()
+    trend = agents.ask("cost-trend")
+    assert [("2026-11-19", 0.1), ("2026-11-20", 0.2)] == [(p["bucket"], p["cost_usd"]) for p in trend["points"]]
+    assert (0.3, "ada@example.com") == (trend["total_usd"], trend["totals"][0]["label"])
+    assert 0.6 == agents.ask("cache-hit")["total"]["rate"]
+    rows = agents.ask("rollups")
+    assert [(0.2, 2, 1), (0.1, 1, 1)] == [(r["cost_usd"], r["requests"], r["sessions"]) for r in rows]
