@@ -229,6 +229,8 @@ class Product:
         self._app = Litestar(
             [*ANALYTICS.handlers],
             dependencies={"facts": Provide(facts), "window": Provide(window)},
+            # Several modules are called conftest, so litestar cannot look the names up by module.
+            signature_namespace={"Facts": Facts, "FromQuery": FromQuery, "Window": Window},
             openapi_config=None,
             logging_config=None,
         )
