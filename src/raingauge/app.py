@@ -31,6 +31,7 @@ from raingauge.web import api, report
 from raingauge.web.account import Accounts
 from raingauge.web.facts import Services
 from raingauge.web.operation import Operating
+from raingauge.web.upkeep import Keeping
 
 log = structlog.get_logger()
 
@@ -109,7 +110,8 @@ def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
         failures=Rate(system.settings[FAILED_AUTH_PER_IP]),
         clock=utc_now,
     )
-    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url)
+    keeping = Keeping(system.queue, system.settings, system.directory.operates)
+    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url, keeping)
     edge = Edge(
         intakes=[intake for contract in CONTRACTS for intake in contract.intakes],
         queue=system.queue,

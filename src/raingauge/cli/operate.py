@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Annotated, Any, cast
 
 import typer
@@ -67,22 +68,28 @@ def openapi() -> None:
 
 
 async def _served(path: str) -> str:
-    """What a server on an empty data directory answers."""
+    """What a server on an empty data directory answers; its log does not mix with it."""
+    import structlog  # noqa: PLC0415
+
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
     from tempfile import TemporaryDirectory  # noqa: PLC0415
 
     from httpx import ASGITransport, AsyncClient  # noqa: PLC0415
 
     from raingauge.app import build  # noqa: PLC0415
-    from raingauge.settings import DATA_DIR, load  # noqa: PLC0415
+    from raingauge.settings import DATA_DIR, Settings  # noqa: PLC0415
     from raingauge.system import System  # noqa: PLC0415
 
     base_url = "http://localhost"
-    with TemporaryDirectory() as data_dir, ThreadPoolExecutor(1) as executor:
-        with System.open(load({DATA_DIR.name: data_dir}, environment={})) as system:
-            edge = ASGITransport(cast("Any", build(system, executor, base_url)))
-            async with AsyncClient(transport=edge, base_url=base_url) as http:
-                return (await http.get(path)).raise_for_status().text
+    with (
+        TemporaryDirectory() as data_dir,
+        ThreadPoolExecutor(1) as executor,
+        System.open(Settings({DATA_DIR.name: data_dir})) as system,
+    ):
+        edge = ASGITransport(cast("Any", build(system, executor, base_url)))
+        async with AsyncClient(transport=edge, base_url=base_url) as http:
+            return (await http.get(path)).raise_for_status().text
 
 
 def version() -> None:

@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler, route
 from raingauge.auth.credential import Credential
 from raingauge.contract import Contract
 from raingauge.metrics import Metrics
-from raingauge.web import pages
+from raingauge.web import arrivals, dashboard, pages, upkeep
 from raingauge.web.report import SystemReport
 from raingauge.web.shape import credential_of
 
@@ -32,6 +32,7 @@ class Operating:
     problems: Callable[[], list[str]]
     report: Callable[[Credential], SystemReport]
     base_url: str
+    keeping: upkeep.Keeping
 
 
 def health_body(contracts: Sequence[Contract]) -> bytes:
@@ -45,6 +46,7 @@ def health_body(contracts: Sequence[Contract]) -> bytes:
 def handlers(operating: Operating) -> list[HTTPRouteHandler]:
     """The route handlers of the spine."""
     health = health_body(operating.contracts)
+    app = dashboard.Dashboard.load()
 
     @route("/health", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def liveness() -> Response[bytes]:
@@ -52,9 +54,10 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
 
     @route("/", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def front(request: Request[Any, Any, Any]) -> Response[bytes]:
-        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-        if not wants_page:
-            return Response(health, status_code=200, media_type=MediaType.JSON)
+        if not dashboard.wants_page(request):
+            return Response(health, status_code=200, media_type=MediaType.JSON, headers={"Vary": "Accept"})
+        if app.built:
+            return app.page(request)
         body = pages.front(operating.contracts, operating.base_url, operating.problems())
         return Response(body, status_code=200, media_type=MediaType.HTML, headers=pages.HEADERS)
 
@@ -67,11 +70,12 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
     @get("/-/metrics", include_in_schema=False, sync_to_thread=True)
     def own_metrics() -> Response[bytes]:
         body, content_type = operating.metrics.render()
-        return Response(body, media_type=content_type)
+        # As a header: litestar adds a charset to a media type, also when it has one.
+        return Response(body, headers={"Content-Type": content_type})
 
     @get("/api/system", summary="State of the server", tags=["operation"], sync_to_thread=True)
     def system(request: Request[Any, Any, Any]) -> SystemReport:
-        """Lag and the caller's clients; the whole installation for credentials with the scope admin."""
+        """Lag and the caller's clients; the whole installation for admins of the first customer."""
         return operating.report(credential_of(request))
 
     @get("/openapi.json", include_in_schema=False)
@@ -83,4 +87,15 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
         body = pages.docs(pages.openapi(request.app, operating.contracts))
         return Response(body, media_type=MediaType.HTML, headers=pages.HEADERS)
 
-    return [liveness, front, ready, own_metrics, system, openapi, docs]
+    return [
+        liveness,
+        front,
+        ready,
+        own_metrics,
+        system,
+        openapi,
+        docs,
+        arrivals.handler(operating.contracts),
+        *upkeep.handlers(operating.contracts, operating.keeping),
+        *dashboard.handlers(app),
+    ]

@@ -10,6 +10,7 @@ import msgspec
 from raingauge import __version__
 from raingauge.auth.credential import Credential
 from raingauge.control import tokens
+from raingauge.web.timings import Timing, timings
 
 if TYPE_CHECKING:
     from raingauge.system import System
@@ -47,6 +48,7 @@ class Installation(msgspec.Struct, frozen=True):
     dead_letters: int
     accounting: list[Counted]
     storage: list[TableStored]
+    timings: list[Timing]
 
 
 class SystemReport(msgspec.Struct, frozen=True):
@@ -87,6 +89,7 @@ def _installation(system: System) -> Installation:
         dead_letters=depth.dead_letters,
         accounting=[Counted(*tally, items) for tally, items in sorted(system.queue.accounting().items())],
         storage=[TableStored(*size) for size in system.store.system()],
+        timings=timings(system.metrics),
     )
 
 
