@@ -12,7 +12,7 @@ import msgspec
 from litestar import MediaType, Request, Response, delete, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import Connection as SqlConnection
 
 from raingauge.auth.credential import Credential, Via
@@ -91,7 +91,7 @@ def use_link(request: AnyRequest, code: FromPath[str], accounts: NamedDependency
 
 
 @post("/api/session", summary="Sign in with a token", tags=["account"], sync_to_thread=True)
-def sign_in(request: AnyRequest, data: PastedToken, accounts: NamedDependency[Accounts]) -> Response[Me]:
+def sign_in(request: AnyRequest, data: JSONBody[PastedToken], accounts: NamedDependency[Accounts]) -> Response[Me]:
     """Paste a token with the scope `read` once; the session ends when the token does."""
     _refuse_cross_site(accounts, request)
     credential = accounts.directory.find(data.token.strip())

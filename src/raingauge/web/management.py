@@ -14,7 +14,7 @@ from litestar import Router, delete, get, post, put
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import Connection as SqlConnection
 
 from raingauge.contract import Scope
@@ -146,7 +146,7 @@ def list_tokens(request: AnyRequest, accounts: NamedDependency[Accounts]) -> lis
 
 
 @post("/tokens", summary="Issue a token", sync_to_thread=True)
-def issue_token(request: AnyRequest, data: NewToken, accounts: NamedDependency[Accounts]) -> TokenIssued:
+def issue_token(request: AnyRequest, data: JSONBody[NewToken], accounts: NamedDependency[Accounts]) -> TokenIssued:
     """A new token. Its text cannot be shown again."""
     now = accounts.clock()
     with accounts.change() as db:
@@ -164,7 +164,7 @@ def issue_token(request: AnyRequest, data: NewToken, accounts: NamedDependency[A
 
 @post("/tokens/{token_id:str}/rotate", summary="Rotate a token", sync_to_thread=True)
 def rotate_token(
-    request: AnyRequest, token_id: FromPath[str], data: Rotation, accounts: NamedDependency[Accounts]
+    request: AnyRequest, token_id: FromPath[str], data: JSONBody[Rotation], accounts: NamedDependency[Accounts]
 ) -> TokenIssued:
     """A new token in place of an old one, which ends after the grace."""
     with accounts.change() as db:
@@ -195,7 +195,7 @@ def list_members(request: AnyRequest, accounts: NamedDependency[Accounts]) -> li
 
 
 @post("/members", summary="Add a member", sync_to_thread=True)
-def add_member(request: AnyRequest, data: NewMember, accounts: NamedDependency[Accounts]) -> MemberShown:
+def add_member(request: AnyRequest, data: JSONBody[NewMember], accounts: NamedDependency[Accounts]) -> MemberShown:
     """Let somebody sign in, through Access or OpenID Connect where that is set up, else with a sign-in link."""
     with accounts.change() as db:
         return _member(_added(db, accounts, credential_of(request).customer, data.email, data.role))
@@ -203,7 +203,7 @@ def add_member(request: AnyRequest, data: NewMember, accounts: NamedDependency[A
 
 @put("/members/{email:str}", summary="Change a member's role", sync_to_thread=True)
 def change_role(
-    request: AnyRequest, email: FromPath[str], data: NewRole, accounts: NamedDependency[Accounts]
+    request: AnyRequest, email: FromPath[str], data: JSONBody[NewRole], accounts: NamedDependency[Accounts]
 ) -> MemberShown:
     """Takes effect at once. The last admin stays one."""
     with accounts.change() as db:
@@ -265,7 +265,9 @@ def list_customers(request: AnyRequest, accounts: NamedDependency[Accounts]) -> 
 
 
 @post("/customers", summary="Add a customer", sync_to_thread=True)
-def add_customer(request: AnyRequest, data: NewCustomer, accounts: NamedDependency[Accounts]) -> CustomerAdded:
+def add_customer(
+    request: AnyRequest, data: JSONBody[NewCustomer], accounts: NamedDependency[Accounts]
+) -> CustomerAdded:
     """A customer with its first admin and a sign-in link for that person. Only for operators."""
     if not accounts.directory.operates(credential_of(request)):
         raise Refused(Reason.FORBIDDEN, "Only an admin of the first customer may do this.")
