@@ -136,10 +136,10 @@ class Leases:
         except KeyError:
             raise ValueError(f"message {message_id} is not leased") from None
 
-    def arrived(self) -> None:
-        """A new message was committed."""
+    def arrived(self, messages: int) -> None:
+        """New messages were committed."""
         with self._changed:
-            self._fresh += 1
+            self._fresh += messages
             self._changed.notify_all()
 
     def taken_back(self, message_ids: Iterable[int]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Final
 
@@ -15,6 +17,7 @@ HANDOVER_MAX_BYTES: Final = 64 * 1024 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=256)
 def contract_of(intake: str) -> str:
     """The contract that an intake belongs to: its name up to the dot."""
     return intake.partition(".")[0]
@@ -59,13 +62,25 @@ class Levels:
         with self._lock:
             self._handover_bytes -= size_bytes
 
-    def add(self, intake: str, stored_bytes: int, messages: int = 1) -> None:
+    def add(self, intake: str, stored_bytes: int, messages: int) -> None:
+        """Messages of one intake with the sum of their sizes."""
         with self._lock:
             self._messages[contract_of(intake)] += messages
             self._stored_bytes += stored_bytes
 
-    def remove(self, intake: str, stored_bytes: int) -> None:
-        self.add(intake, -stored_bytes, -1)
+    def arrived(self, messages: Iterable[tuple[str, int]]) -> None:
+        """Intake and stored size of each message that waits from now on."""
+        self._count(messages, 1)
+
+    def left(self, messages: Iterable[tuple[str, int]]) -> None:
+        """The same for messages that wait no more."""
+        self._count(messages, -1)
+
+    def _count(self, messages: Iterable[tuple[str, int]], sign: int) -> None:
+        with self._lock:
+            for intake, stored_bytes in messages:
+                self._messages[contract_of(intake)] += sign
+                self._stored_bytes += sign * stored_bytes
 
     def depth(self) -> Depth:
         with self._lock:

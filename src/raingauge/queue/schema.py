@@ -66,8 +66,6 @@ COLUMNS: Final = (
 """All columns of a message, in the order of `Row` and in both tables."""
 
 
-INSERT: Final = f"INSERT INTO messages ({COLUMNS}) VALUES (?{', ?' * COLUMNS.count(',')})"  # noqa: S608
-
 OLDEST: Final = "SELECT min(waiting_since) FROM messages"
 
 

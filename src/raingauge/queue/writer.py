@@ -1,6 +1,6 @@
 """The one thread that writes: jobs that wait together share one transaction and so one sync.
 
-    put ─▶ jobs ─▶ BEGIN · work of each · COMMIT (synced) ─▶ what each wanted done afterwards
+    put ─▶ jobs ─▶ BEGIN · work of each · write · COMMIT (synced) ─▶ what each wanted done afterwards · committed
                          │ one fails
                          └─▶ ROLLBACK, then each job in a transaction of its own: only the culprit fails
 
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -35,16 +35,28 @@ _log = structlog.get_logger()
 class Job:
     """One thing to write. `body_bytes` is what it adds to a group."""
 
-    work: Callable[[], Callable[[], None]]
+    work: Callable[[], Callable[[], None] | None]
     failed: Callable[[Exception], None]
     body_bytes: int = 0
+
+
+class Group(Protocol):
+    """What the jobs of a group have gathered to do together."""
+
+    def write(self) -> None:
+        """Before the commit."""
+        ...
+
+    def committed(self) -> None: ...
+    def rolled_back(self) -> None: ...
 
 
 class Writer:
     """Owns the writing connection from `start` to `stop`."""
 
-    def __init__(self, db: sqlite3.Connection, observe: Callable[[str, float], None]) -> None:
+    def __init__(self, db: sqlite3.Connection, group: Group, observe: Callable[[str, float], None]) -> None:
         self._db = db
+        self._group = group
         self._observe = observe
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="queue-writer", daemon=True)
@@ -85,11 +97,12 @@ class Writer:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             afterwards = [job.work() for job in group]
+            self._group.write()
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of the job
             self._roll_back()
             if len(group) == 1:
-                _safely(partial(group[0].failed, error))
+                safely(partial(group[0].failed, error))
             else:
                 for job in group:
                     self._commit([job])
@@ -97,18 +110,21 @@ class Writer:
         self.commits += 1
         seconds = time.perf_counter() - started
         for step in afterwards:
-            _safely(step)
-        _safely(partial(self._observe, "commit_seconds", seconds))
+            if step:
+                safely(step)
+        safely(self._group.committed)
+        safely(partial(self._observe, "commit_seconds", seconds))
         if messages := sum(job.body_bytes > 0 for job in group):
-            _safely(partial(self._observe, "commit_messages", messages))
+            safely(partial(self._observe, "commit_messages", messages))
 
     def _roll_back(self) -> None:
+        self._group.rolled_back()
         # A full disk makes SQLite roll back by itself.
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
 
-def _safely(step: Callable[[], None]) -> None:
+def safely(step: Callable[[], None]) -> None:
     """A caller's mistake must not end the thread on which everybody's promise rests."""
     try:
         step()
