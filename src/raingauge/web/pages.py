@@ -84,7 +84,8 @@ def openapi(app: Litestar, contracts: Sequence[Contract]) -> Mapping[str, Any]:
     document = _any_of(app.openapi_schema.to_schema())
     paths = dict(document.get("paths", {}))
     for contract in contracts:
-        for intake in contract.intakes:
+        # A path with two slashes is a second spelling for clients that join addresses carelessly.
+        for intake in [intake for intake in contract.intakes if "//" not in intake.path]:
             paths[intake.path] = {**paths.get(intake.path, {}), **_intake_path(contract, intake)}
     components = dict(document.get("components", {}))
     components["securitySchemes"] = {
