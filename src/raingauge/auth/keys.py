@@ -58,15 +58,18 @@ class SigningKeys:
 
     async def find(self, key_id: str) -> PyJWK | None:
         """The key with this id, or None when the issuer has none or cannot be asked."""
-        age_seconds = self._clock() - self._set.fetched_at
-        key = self._set.keys.get(key_id) if age_seconds < KEEP_SECONDS else None
-        if key is not None and age_seconds < RENEW_SECONDS:
-            return key
+        if fresh := self._kept(key_id, RENEW_SECONDS):
+            return fresh
+        key = self._kept(key_id, KEEP_SECONDS)
         fetching = self._fetch_soon()
         if key is not None or fetching is None:
             return key
         await asyncio.shield(asyncio.wrap_future(fetching))
-        return self._set.keys.get(key_id)
+        return self._kept(key_id, KEEP_SECONDS)
+
+    def _kept(self, key_id: str, seconds: float) -> PyJWK | None:
+        """The key, if the set that it is in was fetched within this time."""
+        return self._set.keys.get(key_id) if self._clock() - self._set.fetched_at < seconds else None
 
     def _fetch_soon(self) -> Future[None] | None:
         """The fetch under way or a new one, or None when the last one is too short ago."""

@@ -6,6 +6,7 @@ edge ──scope["state"]["credential"]──▶ dependencies: facts, window ─
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from litestar import Litestar, Request
@@ -30,9 +31,14 @@ def build(
     async def facts(request: Request[Any, Any, Any]) -> Facts:
         credential = credential_of(request)
         handler = request.scope.get("route_handler")
-        needed = handler.opt.get("scope", Scope.READ) if handler is not None else Scope.READ
+        options = handler.opt if handler is not None else {}
+        needed = options.get("scope", Scope.READ)
         if not credential.may(needed):
             raise Refused(Reason.FORBIDDEN, f"this token lacks the scope {needed}")
+        if needed is Scope.ADMIN and (reserved := options.get("customer")):
+            if not accounts.directory.operates(credential):
+                raise Refused(Reason.FORBIDDEN, "only admins of the first customer may look at the installation")
+            credential = replace(credential, customer=reserved)
         return CustomerFacts(services, credential)
 
     async def window(
@@ -48,7 +54,7 @@ def build(
             *handlers,
             prometheus.metrics_handler(contracts),
             *operation.handlers(operating),
-            *account.HANDLERS,
+            account.router(),
             management.router(),
         ],
         dependencies={

@@ -157,11 +157,10 @@ def rsa_key(number: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-def public_jwk(key: Any, key_id: str, **members: str) -> dict[str, str]:
+def public_jwk(key: Any, key_id: str, algorithm: str = "RS256") -> dict[str, str]:
     """The public half of a key as an identity provider publishes it."""
-    algorithm = {"RSAPrivateKey": "RS256", "EllipticCurvePrivateKey": "ES256"}.get(type(key).__name__)
-    kind = jwt.get_algorithm_by_name(algorithm or ("ES256" if "EC" in type(key).__name__ else "RS256"))
-    return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig", **members}
+    jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
+    return {**jwk, "kid": key_id, "use": "sig", "alg": algorithm}
 
 
 @dataclass
@@ -174,6 +173,12 @@ class IdentityProvider:
     status: int = 200
     body: bytes | None = None
     asked: int = 0
+
+    def settings(self, **others: str | float) -> dict[str, str | float]:
+        """What an operator sets to trust this provider."""
+        return {
+            "access_issuer": self.issuer, "access_audience": AUDIENCE, "access_jwks_url": self.url, **others,
+        }  # fmt: skip
 
     def publish(self, *keys: dict[str, str]) -> None:
         self.keys = list(keys)
@@ -213,14 +218,9 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityProvider]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found = IdentityProvider(f"http://127.0.0.1:{server.server_port}/certs", "https://login.example.com")
     found.publish(public_jwk(rsa_key(0), "first"))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
     yield found
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-def outcome(answer: httpx.Response) -> tuple[int, str]:
-    """Status and error code."""
-    return answer.status_code, answer.json().get("error", "") if answer.content else ""
