@@ -171,6 +171,8 @@ class Intake:
     `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer
     was sent, the same body of the same credential within this time is answered but not queued again.
     `example` is a small valid JSON body: the API documentation shows it and `raingauge doctor` sends it around.
+    `grpc_method` names the unary method (`/package.Service/Method`) that takes the same message in protobuf; the body
+    of the accepted answer, in the dialect's protobuf, is then the response message.
     """
 
     name: str
@@ -188,6 +190,7 @@ class Intake:
     preflight: bool = True
     lost_answer_seconds: float = 0.0
     example: bytes = b""
+    grpc_method: str = ""
 
 
 # ---- the stored side ---------------------------------------------------------------------------------------
@@ -217,6 +220,8 @@ class Table:
     `identity` names the columns that identify an item for its customer: a second row with the same identity is a
     duplicate and is not stored; the first one stays. Empty means (message_id, position).
     `identity_days` False looks for duplicates on all days, True only on the row's own day.
+    `keep_identity` remembers identities for ever in a table of their own, sorted by identity: rows that retention has
+    deleted are still recognised, and looking up on all days reads little. Only erasing a customer forgets them.
     `fingerprint` names a column that differs when a duplicate is not a true copy (a conflict).
     `duplicate_label` names a column whose value is noted with each duplicate.
     `counts` is True for the table that holds exactly one row per stored item.
@@ -231,6 +236,7 @@ class Table:
     time: str = ""
     identity: tuple[str, ...] = ()
     identity_days: bool = True
+    keep_identity: bool = False
     fingerprint: str = ""
     duplicate_label: str = ""
     counts: bool = True
@@ -394,7 +400,9 @@ class Contract:
 
     `handlers` are litestar route handlers; a handler parameter `facts: Facts` is the caller's view and
     `window: Window` the parsed `since`, `until`, `limit`. A handler's opt `dialect=<Dialect>` answers its errors,
-    else they have the API's shape. `health` are members that the contract's clients expect in the health answer.
+    else they have the API's shape. The opt `scope=<Scope>` names what the caller needs, READ if it is absent. With
+    `scope=Scope.ADMIN` and `customer=<name>` the facts are that reserved customer's instead of the caller's, for
+    those alone who look after the installation: admins of its first customer. `health` are members that the contract's clients expect in the health answer.
     `prometheus` gives the contract's families for `GET /metrics`.
     """
 

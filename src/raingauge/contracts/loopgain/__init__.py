@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Contract
+from raingauge.contracts.loopgain.adoption import adoption
 from raingauge.contracts.loopgain.alerts import ALERTS
 from raingauge.contracts.loopgain.connect import CONNECTIONS
 from raingauge.contracts.loopgain.intake import AGGREGATE, FUNNEL
@@ -25,7 +26,7 @@ LOOPGAIN: Final = Contract(
     title="LoopGain",
     intakes=(AGGREGATE, FUNNEL),
     tables=(LOOP_EVENTS, FUNNEL_EVENTS),
-    handlers=READS + ALERTS,
+    handlers=(*READS, *ALERTS, adoption),
     knobs=(TRAJECTORIES, RETENTION_DAYS),
     health=HEALTH,
     connections=CONNECTIONS,
