@@ -16,7 +16,9 @@ from litestar.testing import TestClient
 from raingauge.auth.credential import Credential
 from raingauge.contract import Facts, Reason, Received, Refused, Scope, Settings
 from raingauge.contracts.loopgain import LOOPGAIN
+from raingauge.contracts.loopgain.alerts import ALERTS
 from raingauge.contracts.loopgain.decode import decode_aggregate
+from raingauge.contracts.loopgain.reads import READS
 from raingauge.contracts.loopgain.tables import LOOP_EVENTS
 from raingauge.store.arrow import build
 from raingauge.store.writer import InsertBatch
@@ -150,7 +152,7 @@ def routes_over(store: Any) -> Iterator[LoopGain]:
         return StoreFacts(store, credential)  # type: ignore[abstract] # these reads need no pages
 
     app = Litestar(
-        route_handlers=LOOPGAIN.handlers,
+        route_handlers=[*READS, *ALERTS],
         dependencies={"facts": Provide(facts)},
         exception_handlers={Exception: answer_error},
         logging_config=None,
