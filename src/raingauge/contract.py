@@ -225,6 +225,8 @@ class Table:
     `fingerprint` names a column that differs when a duplicate is not a true copy (a conflict).
     `duplicate_label` names a column whose value is noted with each duplicate.
     `counts` is True for the table that holds exactly one row per stored item.
+    `series` names the column that tells one stream of numbers from another, and `series_limit` the knob for how many
+    different ones a customer may bring on one UTC day of arrival: rows of further ones are rejected as SERIES_LIMIT.
     `order` names columns to sort by after customer and day, before the identity.
     `retention_days` is the knob for how long rows stay after arrival, None for ever; `tier_retention_days` gives
     another number of days to customers of a tier.
@@ -240,6 +242,8 @@ class Table:
     fingerprint: str = ""
     duplicate_label: str = ""
     counts: bool = True
+    series: str = ""
+    series_limit: Knob[int] | None = None
     order: tuple[str, ...] = ()
     retention_days: Knob[int] | None = None
     tier_retention_days: Mapping[str, int] = field(default_factory=dict, hash=False)

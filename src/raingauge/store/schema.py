@@ -44,16 +44,19 @@ REJECTS: Final = Table(
 )
 
 # `message_id` is the time of arrival in microseconds, so `received_at` need not take any room.
+_BATCH: Final = "batch UInt64 CODEC(Delta(8), ZSTD(1))"
 _SPINE: Final = (
     "customer LowCardinality(String)",
     "day Date CODEC(Delta(2), ZSTD(1))",
     "message_id UInt64 CODEC(Delta(8), ZSTD(1))",
     "position UInt32 CODEC(Delta(4), ZSTD(1))",
-    "batch UInt64 CODEC(Delta(8), ZSTD(1))",
+    _BATCH,
     "received_at DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(toInt64(intDiv(message_id, 1000)), 'UTC')",
     "INDEX batch_range batch TYPE minmax GRANULARITY 1",
 )
 _NEAR_ARRIVAL: Final = "if(abs(toInt32(day) - toInt32(intDiv(message_id, 86400000000))) <= 400, toYYYYMM(day), 197001)"
+# Random ids lie in a granule each, so small ones are read faster; the first row of each is kept in memory.
+_IDENTITY_GRANULE_ROWS: Final = 256
 _DURABLE: Final = "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 
 _BOOKKEEPING: Final = {
@@ -83,6 +86,21 @@ def key_of(table: Table) -> tuple[str, ...]:
     return table.identity or ("message_id", "position")
 
 
+def duplicate_key(table: Table) -> tuple[str, ...]:
+    """The columns that two rows have in common when one is a duplicate of the other."""
+    return tuple(dict.fromkeys(("customer", *(("day",) if table.identity_days else ()), *table.identity)))
+
+
+def identity_columns(table: Table) -> tuple[str, ...]:
+    """The columns by which duplicates and conflicts are found."""
+    return tuple(dict.fromkeys((*duplicate_key(table), *((table.fingerprint,) if table.fingerprint else ()))))
+
+
+def identities_of(table: Table) -> str:
+    """The name of the table that remembers the identities of a table with `keep_identity`."""
+    return f"{table.name}_identities"
+
+
 def fact_tables(contracts: Iterable[Contract]) -> tuple[Table, ...]:
     """Every table the writer writes: the contracts' and the spine's own."""
     return (*(table for contract in contracts for table in contract.tables), DUPLICATES, REJECTS)
@@ -107,6 +125,8 @@ def migrate(session: Session, contracts: Iterable[Contract]) -> None:
     for table in fact_tables(contracts):
         session.command(_create_table(table))
         _add_columns(session, table.name, table.columns)
+        if table.keep_identity:
+            session.command(_create_identities(table))
     for contract in contracts:
         for rollup in contract.rollups:
             session.command(_create_rollup(rollup))
@@ -121,6 +141,17 @@ def _create_table(table: Table) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {name(table.name)} ({parts})"
         f" ENGINE = ReplacingMergeTree PARTITION BY {_NEAR_ARRIVAL} ORDER BY ({names(order)}) {_DURABLE}"
+    )
+
+
+def _create_identities(table: Table) -> str:
+    definitions = {column.name: _definition(column) for column in table.columns}
+    spine = {"customer": _SPINE[0], "day": _SPINE[1]}
+    parts = [(spine | definitions)[column] for column in identity_columns(table)]
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name(identities_of(table))} ({', '.join(parts)}, {_BATCH})"
+        f" ENGINE = ReplacingMergeTree ORDER BY ({names(duplicate_key(table))}) {_DURABLE},"
+        f" index_granularity = {_IDENTITY_GRANULE_ROWS}"
     )
 
 

@@ -48,7 +48,7 @@ class Store:
         writing, self._upkeep, self._look, *reading = sessions
         self._resources = resources
         windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
-        self.writer = Writer(writing, contracts, clock)
+        self.writer = Writer(writing, contracts, settings, clock)
         self.reader = Reader(reading, windows)
         self.rollups = RollupRunner(self._upkeep, self.writer, windows, clock)
         self.retention = Retention(self._upkeep, self.writer, self.rollups, contracts, settings, clock)

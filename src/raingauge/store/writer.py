@@ -5,6 +5,7 @@ For each table of a batch:
     rows ──stage keys──▶ lookup ──▶ new: inserted, first in order wins
                                     same (message_id, position): this message came before, counted as stored
                                     other (message_id, position): a duplicate, or a conflict if fingerprints differ
+                              └──▶ over the customer's limit of series: rejected, see store/series.py
 
 Nothing but keys is staged, the lookup returns only what is already stored (usually nothing), and rows are sent
 once. A crash between two tables heals itself when the message is delivered again.
@@ -31,8 +32,10 @@ from raingauge.contract import Contract, Table
 from raingauge.errors import Reason, Undecodable
 from raingauge.settings import Settings
 from raingauge.store import schema
-from raingauge.store.arrow import schema_of
+from raingauge.store.arrow import Part, build_all, schema_of
 from raingauge.store.client import ClientSettings, Session, is_shared
+from raingauge.store.series import SeriesLimits
+from raingauge.store.identities import Identities
 
 _SETTINGS: Final[ClientSettings] = {
     "async_insert": 0,
@@ -52,11 +55,15 @@ def client_settings(settings: Settings) -> ClientSettings:
 
 
 class TableCounts(NamedTuple):
-    """What became of a table's rows in one insert. A conflict is a duplicate that differs from the stored row."""
+    """What became of a table's rows in one insert. A conflict is a duplicate that differs from the stored row.
+
+    `rejected` are the rows that were over their customer's limit of series.
+    """
 
     stored: int
     duplicate: int
     conflict: int
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,12 @@ class _Known(NamedTuple):
 
 
 class _Sorted(NamedTuple):
-    """Indexes of rows to insert, how many came before, and (index, conflict) of duplicates."""
+    """Indexes of rows to insert, how many came before, (index, conflict) of duplicates, indexes of rejected rows."""
 
     new: list[int]
     replayed: int
     duplicates: list[tuple[int, bool]]
+    rejected: Sequence[int] = ()
 
 
 class Writer:
@@ -103,15 +111,24 @@ class Writer:
     `upkeep` is held by whoever deletes facts or sums them up, so that the two never overlap; inserts do not need it.
     """
 
-    def __init__(self, session: Session, contracts: Iterable[Contract], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, session: Session, contracts: Iterable[Contract], settings: Settings, clock: Callable[[], datetime]
+    ) -> None:
         contracts = tuple(contracts)
         self._session = session
         self._clock = clock
         self._lock = threading.Lock()
         self.upkeep = threading.Lock()
         self._tables = {table.name: table for table in schema.fact_tables(contracts)}
+        self._contract_of = {table.name: contract.name for contract in contracts for table in contract.tables}
+        self._series = SeriesLimits(session, settings)
         self._rollups = [rollup for contract in contracts for rollup in contract.rollups]
         self._last_batch = self._highest_number()
+        self._identities = {
+            table.name: Identities(session, table, self._last_batch)
+            for table in self._tables.values()
+            if table.keep_identity
+        }
         for table in self._tables.values():
             if table.identity:
                 session.command(_create_staging(table))
@@ -125,19 +142,22 @@ class Writer:
             number = self._next_number()
             result = InsertResult(number)
             noted: list[pa.Table] = []
+            rejects = [] if batch.rejects is None else [batch.rejects]
             for name, rows in batch.tables.items():
                 table = self._tables[name]
                 found = self._insert_new(table, rows, number, batch.redelivered)
                 conflicts = sum(conflict for _, conflict in found.duplicates)
                 result.tables[name] = TableCounts(
-                    len(found.new) + found.replayed, len(found.duplicates) - conflicts, conflicts
+                    len(found.new) + found.replayed, len(found.duplicates) - conflicts, conflicts, len(found.rejected)
                 )
                 if table.counts and found.duplicates:
                     noted.append(_notes(table, rows, found.duplicates))
+                if found.rejected:
+                    rejects.append(_rejects(self._contract_of[name], rows, found.rejected))
             if noted:
                 self._insert_new(schema.DUPLICATES, pa.concat_tables(noted), number, batch.redelivered)
-            if batch.rejects is not None:
-                self._insert_new(schema.REJECTS, batch.rejects, number, batch.redelivered)
+            if rejects:
+                self._insert_new(schema.REJECTS, pa.concat_tables(rejects), number, batch.redelivered)
             return result
 
     def healthy(self) -> bool:
@@ -162,6 +182,9 @@ class Writer:
             ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
             if count:
                 self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
+                self._series.forget()
+            if kept := self._identities.get(table):
+                kept.forget(customer)
             for rollup in self._rollups:
                 if rollup.source == table:
                     self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
@@ -174,6 +197,11 @@ class Writer:
     def _highest_number(self) -> int:
         numbers = [f"SELECT max(batch) AS number FROM {schema.name(table)}" for table in self._tables]
         numbers += [f"SELECT max(generation) FROM {schema.name(rollup.table)}" for rollup in self._rollups]
+        numbers += [
+            f"SELECT max(batch) FROM {schema.name(schema.identities_of(table))}"
+            for table in self._tables.values()
+            if table.keep_identity
+        ]
         numbers += ["SELECT max(generation) FROM rollup_days", "SELECT max(covered) FROM rollup_progress"]
         ((highest,),) = self._session.rows(f"SELECT max(number) FROM ({' UNION ALL '.join(numbers)})")
         return int(highest)
@@ -181,12 +209,19 @@ class Writer:
     def _insert_new(self, table: Table, rows: pa.Table, number: int, redelivered: frozenset[int]) -> _Sorted:
         try:
             known = self._known(table, rows, redelivered)
-            found = _sort(table, rows, known)
+            rejected = frozenset(self._series.over(table, rows, known))
+            found = _sort(table, rows, known, rejected)
             new = rows if len(found.new) == rows.num_rows else rows.take(pa.array(found.new, pa.int64()))
             if new.num_rows:
+                kept = self._identities.get(table.name)
+                if kept:
+                    kept.storing(number)
                 new = new.append_column("batch", pa.repeat(pa.scalar(number, pa.uint64()), new.num_rows))
                 self._session.insert(table.name, new)
+                if kept:
+                    kept.catch_up()
         except Error as problem:
+            self._series.forget()
             raise Undecodable(f"{table.name}: {problem.name or 'refused'}", Reason.STORE_REFUSED) from problem
         return found
 
@@ -194,26 +229,31 @@ class Writer:
         """For each row's index whose identity is stored: which row has it."""
         if not table.identity:
             return self._known_messages(table, rows, redelivered)
-        keys = _keys(table)
-        staged = rows.select(list(dict.fromkeys((*keys, *_fingerprint(table)))))
+        if kept := self._identities.get(table.name):
+            kept.catch_up()
+        keys = schema.duplicate_key(table)
+        staged = rows.select([*schema.identity_columns(table)])
         staged = staged.append_column("row", pa.array(range(rows.num_rows), pa.uint32()))
         staging = schema.name(f"staging_{table.name}")
         self._session.command(f"TRUNCATE TABLE {staging}")
         self._session.insert(f"staging_{table.name}", staged)
         print_name = schema.name(table.fingerprint)
         differs = f"f.{print_name} != s.{print_name}" if table.fingerprint else "false"
-        columns = schema.names(dict.fromkeys((*keys, "message_id", "position", *_fingerprint(table))))
+        # Kept identities do not say whose row they are: a message that comes again is known by its rows instead.
+        source, place = (kept.name, ()) if kept else (schema.name(table.name), ("message_id", "position"))
+        columns = schema.names(dict.fromkeys((*schema.identity_columns(table), *place)))
         # One IN per column: each narrows the primary key or the scan by itself, four times as fast as a tuple.
         filters = " AND ".join(
             f"{schema.name(key)} IN (SELECT {schema.name(key)} FROM {staging})" for key in keys if key != "customer"
         )
         found = self._session.rows(
-            f"SELECT s.row, f.message_id, f.position, {differs} FROM (SELECT {columns} FROM {schema.name(table.name)}"
+            f"SELECT s.row, {schema.names(place) or '0, 0'}, {differs} FROM (SELECT {columns} FROM {source}"
             f" WHERE customer IN {{customers:Array(String)}} AND {filters}) AS f"
             f" INNER JOIN {staging} AS s USING ({schema.names(keys)})",
             {"customers": rows["customer"].unique().to_pylist()},
         )
-        return {row: _Known(*known) for row, *known in found}
+        again = self._known_messages(table, rows, redelivered) if kept else {}
+        return {row: _Known(*known) for row, *known in found} | again
 
     def _known_messages(self, table: Table, rows: pa.Table, redelivered: frozenset[int]) -> dict[int, _Known]:
         messages = rows["message_id"].to_pylist()
@@ -233,33 +273,25 @@ class Writer:
         return {row: _Known(*pair, False) for row, pair in enumerate(pairs) if pair in stored}
 
 
-def _keys(table: Table) -> tuple[str, ...]:
-    """Columns that two rows have in common when one is a duplicate of the other."""
-    return tuple(dict.fromkeys(("customer", *(("day",) if table.identity_days else ()), *table.identity)))
-
-
-def _fingerprint(table: Table) -> tuple[str, ...]:
-    return (table.fingerprint,) if table.fingerprint else ()
-
-
 def _create_staging(table: Table) -> str:
-    columns = dict.fromkeys((*_keys(table), *_fingerprint(table)))
     return (
         f"CREATE OR REPLACE TABLE {schema.name(f'staging_{table.name}')} ENGINE = Memory AS"
-        f" SELECT {schema.names(columns)}, toUInt32(0) AS row FROM {schema.name(table.name)} LIMIT 0"
+        f" SELECT {schema.names(schema.identity_columns(table))}, toUInt32(0) AS row FROM {schema.name(table.name)} LIMIT 0"
     )
 
 
 def _sort(table: Table, rows: pa.Table, known: dict[int, _Known]) -> _Sorted:
-    keys = [*_keys(table)] if table.identity else ["customer", "message_id", "position"]
+    keys = [*schema.duplicate_key(table)] if table.identity else ["customer", "message_id", "position"]
     if not known and rows.group_by(keys).aggregate([]).num_rows == rows.num_rows:
         return _Sorted(list(range(rows.num_rows)), 0, [])
-    found = _Sorted([], 0, [])
+    found = _Sorted([], 0, [], sorted(rejected))
     replayed = 0
     first: dict[tuple[Any, ...], tuple[int, int, Any]] = {}
     prints = rows[table.fingerprint].to_pylist() if table.fingerprint else [None] * rows.num_rows
     messages, positions = rows["message_id"].to_pylist(), rows["position"].to_pylist()
     for row, key in enumerate(zip(*(rows[name].to_pylist() for name in keys), strict=True)):
+        if row in rejected:
+            continue
         own = (messages[row], positions[row])
         if stored := known.get(row):
             if (stored.message_id, stored.position) == own:
@@ -288,3 +320,13 @@ def _notes(table: Table, rows: pa.Table, duplicates: Sequence[tuple[int, bool]])
         pa.array([conflict for _, conflict in duplicates]),
     ]
     return pa.Table.from_arrays(arrays, schema=schema_of(schema.DUPLICATES))
+
+
+def _rejects(contract: str, rows: pa.Table, rejected: Sequence[int]) -> pa.Table:
+    """Rows for the table of rejects: the senders had been told that these were accepted, and they are sound."""
+    taken = rows.take(pa.array(rejected, pa.int64())).select(["customer", "message_id", "position"])
+    parts = [
+        Part(line["customer"], line["message_id"], [(line["position"], contract, Reason.SERIES_LIMIT, "", False)])
+        for line in taken.to_pylist()
+    ]
+    return pa.Table.from_batches([build_all(schema.REJECTS, parts)])

@@ -66,6 +66,7 @@ EVENTS: Final = Table(
     time="occurred_at",
     identity=("event_id",),
     identity_days=False,
+    keep_identity=True,
     fingerprint="fingerprint",
     duplicate_label="installation_id",
     order=("installation_id", "session_id", "occurred_at"),
