@@ -46,9 +46,9 @@ def log(otlp: Otlp, number: int, name: str, at_ms: int, prompt: str = "p1", **gi
 def worked_spans(otlp: Otlp) -> list[dict[str, Any]]:
     """One turn: a request, a tool call that waits for its user, a subagent that starts another one."""
     tokens = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 3, "cache_creation_tokens": 4}
-    model = {"model": "claude-sonnet-5", **tokens}
-    outer = {"agent_id": "a1"}
-    inner = {"agent_id": "a2", "parent_agent_id": "a1"}
+    model: dict[str, Any] = {"model": "claude-sonnet-5", **tokens}
+    outer: dict[str, Any] = {"agent_id": "a1"}
+    inner: dict[str, Any] = {"agent_id": "a2", "parent_agent_id": "a1"}
     return [
         span(otlp, 1, 0, "interaction", 0, 10_000),
         span(otlp, 2, 1, "llm_request", 100, 900, **model, request_id="r1"),
@@ -66,7 +66,7 @@ def worked_spans(otlp: Otlp) -> list[dict[str, Any]]:
 
 def worked_logs(otlp: Otlp) -> list[dict[str, Any]]:
     tokens = {"input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 3, "cache_creation_tokens": 4}
-    request = {"model": "claude-sonnet-5", "duration_ms": 900, **tokens}
+    request: dict[str, Any] = {"model": "claude-sonnet-5", "duration_ms": 900, **tokens}
     return [
         log(otlp, 0, "user_prompt", 0, prompt_length="5"),
         log(otlp, 1, "api_request", 1_000, **request, cost_usd=0.25, request_id="r1", query_source="repl_main_thread"),
