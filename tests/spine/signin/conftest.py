@@ -197,10 +197,15 @@ class IdentityProvider:
         return jwt.encode(self.claims(**changes), key or rsa_key(0), algorithm=algorithm, headers={"kid": key_id})
 
 
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityProvider]:
-    """A provider that publishes one RSA key, `first`."""
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loopback interface is not behind the proxy that the machine may have."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@contextmanager
+def _running_provider() -> Iterator[IdentityProvider]:
+    """Publishes one RSA key, `first`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -224,3 +229,33 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityProvider]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def provider() -> Iterator[IdentityProvider]:
+    """A provider that publishes one RSA key, `first`."""
+    with _running_provider() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def _trusting(_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, IdentityProvider]]:
+    """One server for all tests of a file, and the provider that it trusts."""
+    with (
+        _running_provider() as found,
+        _open(_engine, tmp_path_factory.mktemp("trusting"), **found.settings()) as place,
+    ):
+        yield place, found
+
+
+@pytest.fixture
+def secured(_trusting: tuple[Place, IdentityProvider]) -> Iterator[Place]:
+    """A new customer on a server that trusts a provider."""
+    with _customer(_trusting[0], "acme") as place:
+        yield place
+
+
+@pytest.fixture
+def trusted(_trusting: tuple[Place, IdentityProvider]) -> IdentityProvider:
+    """The provider that `secured` trusts."""
+    return _trusting[1]

@@ -269,17 +269,11 @@ def outcome(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json().get("error", "") if answer.content else ""
 
 
-@pytest.fixture
-def secured(open_place: Callable[..., Place], provider: Provider) -> Place:
-    """A server that trusts the provider."""
-    return open_place(**provider.settings(failed_auth_per_ip=3))
-
-
 @pytest.mark.parametrize("role", [*Role])
-def test_the_address_decides_customer_and_role(secured: Place, provider: Provider, role: Role) -> None:
+def test_the_address_decides_customer_and_role(secured: Place, trusted: Provider, role: Role) -> None:
     """The same person through Access and with a bearer token."""
     secured.member("ada@example.com", role)
-    token = provider.sign()
+    token = trusted.sign()
     answers = [
         secured.browser(**headers).get("/api/me").json()
         for headers in ({ASSERTION: token}, {"Authorization": f"Bearer {token}"})
@@ -292,23 +286,26 @@ def test_the_address_decides_customer_and_role(secured: Place, provider: Provide
     assert expected == secured.browser(**{ASSERTION: token}).get("/api/members").status_code
 
 
-def test_strangers_are_told_what_they_lack(secured: Place, provider: Provider) -> None:
-    """Proved, but nobody's member: a code of its own, never counted as a guess; public pages still open."""
-    stranger = secured.browser(Authorization=f"Bearer {provider.sign(email='stranger@example.com')}")
-    assert [(403, "not_a_member")] * 5 == [outcome(stranger.get("/api/me")) for _ in range(5)]
+def test_strangers_are_told_what_they_lack(secured: Place, trusted: Provider) -> None:
+    """Proved, but nobody's member: a code of its own; public pages still open."""
+    stranger = secured.browser(Authorization=f"Bearer {trusted.sign(email='stranger@example.com')}")
+    assert (403, "not_a_member") == outcome(stranger.get("/api/me"))
     assert 200 == stranger.get("/health").status_code
 
 
-def test_bad_bearer_jwts_are_guesses(secured: Place, provider: Provider) -> None:
-    """They are limited like any other refused credential."""
-    visitor = secured.browser(Authorization=f"Bearer {provider.sign(exp=1)}")
+def test_bad_bearer_jwts_are_guesses(open_place: Callable[..., Place], provider: Provider) -> None:
+    """They are limited like any other refused credential; an unknown person is none."""
+    place = open_place(**provider.settings(failed_auth_per_ip=3))
+    stranger = place.browser(Authorization=f"Bearer {provider.sign(email='stranger@example.com')}")
+    assert [403] * 5 == [stranger.get("/api/me").status_code for _ in range(5)]
+    visitor = place.browser(Authorization=f"Bearer {provider.sign(exp=1)}")
     assert [401, 401, 401, 429] == [visitor.get("/api/me").status_code for _ in range(4)]
 
 
-def test_access_is_protected_like_a_cookie(secured: Place, provider: Provider) -> None:
+def test_access_is_protected_like_a_cookie(secured: Place, trusted: Provider) -> None:
     """Access turns a cookie of its own into the header, so strange pages can cause it; a bearer token they cannot."""
     secured.member("ada@example.com", Role.ADMIN)
-    token = provider.sign()
+    token = trusted.sign()
     through_access = secured.browser(**{ASSERTION: token})
     assert (403, "cross_site_refused") == outcome(through_access.post("/api/tokens", {"scopes": ["read"]}))
     headers = {"X-Raingauge-CSRF": "1"}
@@ -317,10 +314,10 @@ def test_access_is_protected_like_a_cookie(secured: Place, provider: Provider) -
     assert 201 == bearer.post("/api/tokens", {"scopes": ["read"]}).status_code
 
 
-def test_telemetry_is_not_sent_with_jwts(secured: Place, provider: Provider) -> None:
+def test_telemetry_is_not_sent_with_jwts(secured: Place, trusted: Provider) -> None:
     """Ingest takes tokens only."""
     secured.member("ada@example.com", Role.ADMIN)
-    visitor = secured.browser(Authorization=f"Bearer {provider.sign()}")
+    visitor = secured.browser(Authorization=f"Bearer {trusted.sign()}")
     assert 401 == visitor.post("/v1/traces", {}).status_code
 
 
