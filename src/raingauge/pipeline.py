@@ -180,6 +180,7 @@ class Pipeline:
                 counts[Tally(contract, Outcome.STORED)] += found.stored
                 counts[Tally(contract, Outcome.DUPLICATE)] += found.duplicate
                 counts[Tally(contract, Outcome.DUPLICATE, "conflict")] += found.conflict
+                counts[Tally(contract, Outcome.REJECTED, Reason.SERIES_LIMIT)] += found.rejected
         self._queue.acknowledge(batch.decoded_ids, +counts).result()
         self._restarted.difference_update(batch.decoded_ids)
         arrived = min(batch.decoded_ids) / 1_000_000

@@ -34,8 +34,8 @@ from raingauge.settings import Settings
 from raingauge.store import schema
 from raingauge.store.arrow import Part, build_all, schema_of
 from raingauge.store.client import ClientSettings, Session, is_shared
-from raingauge.store.series import SeriesLimits
 from raingauge.store.identities import Identities
+from raingauge.store.series import SeriesLimits
 
 _SETTINGS: Final[ClientSettings] = {
     "async_insert": 0,
@@ -280,9 +280,9 @@ def _create_staging(table: Table) -> str:
     )
 
 
-def _sort(table: Table, rows: pa.Table, known: dict[int, _Known]) -> _Sorted:
+def _sort(table: Table, rows: pa.Table, known: dict[int, _Known], rejected: frozenset[int]) -> _Sorted:
     keys = [*schema.duplicate_key(table)] if table.identity else ["customer", "message_id", "position"]
-    if not known and rows.group_by(keys).aggregate([]).num_rows == rows.num_rows:
+    if not known and not rejected and rows.group_by(keys).aggregate([]).num_rows == rows.num_rows:
         return _Sorted(list(range(rows.num_rows)), 0, [])
     found = _Sorted([], 0, [], sorted(rejected))
     replayed = 0

@@ -36,6 +36,14 @@ SERIES_PER_MESSAGE = Knob(
     "",
     _positive,
 )
+SERIES_PER_DAY = Knob(
+    "otlp_series_per_day",
+    200_000,
+    "Most different series of one customer that arrive on one UTC day; points of further ones are rejected as "
+    "series_limit.",
+    "",
+    _positive,
+)
 BUCKETS_PER_POINT = Knob(
     "otlp_buckets_per_point", 1_024, "Most filled buckets in one histogram point.", "buckets", _positive
 )
@@ -48,5 +56,5 @@ FUTURE_SECONDS = Knob(
 
 KNOBS: Final[tuple[Knob[Any], ...]] = (
     SPAN_RETENTION_DAYS, RETENTION_DAYS, PEOPLE_NAMES, REPOSITORY_ATTRIBUTE, TEAM_ATTRIBUTE, TYPED_NAMES,
-    SERIES_PER_MESSAGE, BUCKETS_PER_POINT, LATE_SECONDS, FUTURE_SECONDS,
+    SERIES_PER_MESSAGE, SERIES_PER_DAY, BUCKETS_PER_POINT, LATE_SECONDS, FUTURE_SECONDS,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Column, Table
-from raingauge.contracts.otlp.knobs import RETENTION_DAYS, SPAN_RETENTION_DAYS
+from raingauge.contracts.otlp.knobs import RETENTION_DAYS, SERIES_PER_DAY, SPAN_RETENTION_DAYS
 
 _NAME: Final = "LowCardinality(String)"
 _COUNT: Final = "UInt64"
@@ -130,6 +130,8 @@ POINTS: Final = Table(
     ),
     time="time",
     identity=("series", "start", "time"),
+    series="series",
+    series_limit=SERIES_PER_DAY,
     order=("metric", "series"),
     retention_days=RETENTION_DAYS,
 )

@@ -60,7 +60,7 @@ class _Points:
             elif point is not None:
                 series = hash64(f"{stream}\n{point.metric}\n{point.kind}\n{point.all_attributes}", self._identity_key)
                 if series not in self._series and len(self._series) >= self._series_max:
-                    self._rejects.append(Reject(Reason.SERIES_LIMIT, position, quarantined=True))
+                    self._rejects.append(Reject(Reason.SERIES_LIMIT, position))
                 else:
                     self._series.add(series)
                     self._rows.append((position, series, *self._row(origin, point)))
