@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from raingauge.cli import connect, customers, dead_letters, members, operate, serve, tokens
+from raingauge.cli import connect, customers, dead_letters, demo, members, operate, serve, tokens
 from raingauge.errors import RaingaugeError, SettingError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("serve")(serve.command)
+app.command("demo")(demo.command)
 app.add_typer(tokens.app, name="token", help="Issue, list, rotate and revoke tokens.")
 app.add_typer(customers.app, name="customer", help="List and delete customers.")
 app.add_typer(members.app, name="member", help="Say who may sign in.")
