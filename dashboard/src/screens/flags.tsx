@@ -13,7 +13,7 @@ import { Screen } from "../ui/screen";
 import { DataTable, type Column } from "../ui/table";
 import { go } from "../lib/place";
 import { ConnectOr } from "./connect";
-import { FILTERS_OF } from ".";
+import { FILTERS_OF } from "./filters";
 
 type Latency = Rows<"/api/flags/latency">[number];
 type Resolves = Rows<"/api/flags/resolves">[number];

@@ -17,7 +17,7 @@ import { Outcome, outcomeColor } from "../ui/outcome";
 import { Screen } from "../ui/screen";
 import { cells, DataTable, type Column } from "../ui/table";
 import { ConnectOr } from "./connect";
-import { FILTERS_OF } from ".";
+import { FILTERS_OF } from "./filters";
 import { LoopSide } from "./loop";
 
 type Loop = components["schemas"]["EventRow"];

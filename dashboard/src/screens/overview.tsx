@@ -87,10 +87,10 @@ export default function Overview() {
   );
 }
 
-function arrived(rows: readonly Arrived[], period: { since: number; until: number }) {
-  const span = period.until - period.since;
+function arrived(rows: readonly Arrived[], { since, until }: { since: number; until: number }) {
+  const span = until - since;
   const step = span <= 6 * HOUR ? 60 : span <= 96 * HOUR ? 3_600 : 86_400;
-  return pivot(rows, { at: (row) => Date.parse(row.at), key: (row) => row.contract, label: (row) => row.title, value: (row) => row.items, step, ...period });
+  return pivot(rows, { at: (row) => Date.parse(row.at), key: (row) => row.contract, label: (row) => row.title, value: (row) => row.items, step, since, until });
 }
 
 /** A person's own token or session is no client. */

@@ -5,7 +5,8 @@ import { offered, setFilter } from "../lib/filters";
 import { PRESETS } from "../lib/period";
 import { go, screenOf, usePlace } from "../lib/place";
 import { choose } from "../lib/theme";
-import { FILTERS_OF, SCREENS } from "../screens";
+import { SCREENS } from "../screens";
+import { FILTERS_OF } from "../screens/filters";
 import { Icon, type IconName } from "./icons";
 
 interface Command {

@@ -78,7 +78,7 @@ function options({ x, kind, format, xFormat, markers = [], levels = [], step }: 
       y: { range: (_, min, max) => (kind === "line" && min < 0 ? [min * 1.08, max * 1.08] : [0, Math.max(max, ...levels.map((level) => level.at)) * 1.08 || 1]) },
     },
     axes: [
-      { ...axis, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks, __, space) => ticks.map((tick) => tick && timeTick(tick, ticks, space)) }), space: 72 },
+      { ...axis, size: 28, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks) => ticks.map((tick) => tick && timeTick(tick, ticks)) }), space: 72 },
       { ...axis, size: (_, values) => 16 + 6.4 * Math.max(0, ...(values ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => format(tick)), space: 40 },
     ],
     series: [
@@ -154,7 +154,7 @@ function hatch(colour: string): CanvasPattern | string {
   return ctx.createPattern(tile, "repeat") ?? colour;
 }
 
-function timeTick(tick: number, ticks: readonly number[], _space: number): string {
+function timeTick(tick: number, ticks: readonly number[]): string {
   const at = new Date(tick * 1_000);
   const wide = (ticks.at(-1) ?? tick) - (ticks[0] ?? tick) > 2 * 86_400;
   if (wide || (at.getHours() === 0 && at.getMinutes() === 0)) return at.toLocaleDateString(undefined, { month: "short", day: "numeric" });

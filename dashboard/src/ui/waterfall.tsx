@@ -1,0 +1,177 @@
+/** A tree of spans on one time axis. Only the rows that are seen are drawn, so its size does not matter. */
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Rows } from "../lib/api";
+import { compact, count, dollars, duration } from "../lib/format";
+import { Icon } from "./icons";
+
+export type Node = Rows<"/api/spans/tree">["nodes"][number];
+
+const ROW = 28;
+const OVERSCAN = 8;
+const INDENT = 14;
+
+interface Tree {
+  /** Position of the first node after the subtree of each node. */
+  readonly end: Int32Array;
+}
+
+/** The nodes come in pre-order: a subtree is a range. */
+export function treeOf(nodes: readonly Node[]): Tree {
+  const end = new Int32Array(nodes.length);
+  const stack: number[] = [];
+  nodes.forEach((node, index) => {
+    while (stack.length && nodes[stack.at(-1)!]!.depth >= node.depth) end[stack.pop()!] = index;
+    stack.push(index);
+  });
+  for (const index of stack) end[index] = nodes.length;
+  return { end };
+}
+
+/** Positions of the nodes that are not inside a folded one. */
+export function unfolded(nodes: readonly Node[], { end }: Tree, folded: ReadonlySet<string>): number[] {
+  const rows: number[] = [];
+  for (let index = 0; index < nodes.length; ) {
+    rows.push(index);
+    index = folded.has(nodes[index]!.id) ? end[index]! : index + 1;
+  }
+  return rows;
+}
+
+const nameOf = (node: Node): string => (node.agent && node.kind !== "llm" ? `${node.agent}` : node.tool || node.model || node.name);
+
+export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; total: number; search: string }) {
+  const view = useRef<HTMLDivElement>(null);
+  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
+  const [top, setTop] = useState(0);
+  const [height, setHeight] = useState(600);
+  const [at, setAt] = useState(0);
+  const tree = useMemo(() => treeOf(nodes), [nodes]);
+  const hits = useMemo(() => {
+    const wanted = search.trim().toLowerCase();
+    return wanted ? new Set(nodes.flatMap((node, index) => (`${node.name} ${node.tool} ${node.model} ${node.agent} ${node.error_class}`.toLowerCase().includes(wanted) ? [index] : []))) : null;
+  }, [nodes, search]);
+  const rows = useMemo(() => (hits ? [...hits] : unfolded(nodes, tree, folded)), [nodes, tree, folded, hits]);
+  useEffect(() => {
+    const resize = new ResizeObserver(([entry]) => setHeight(entry!.contentRect.height));
+    resize.observe(view.current!);
+    return () => resize.disconnect();
+  }, []);
+  const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
+  const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + OVERSCAN);
+  const toggle = (node: Node, open?: boolean): void => {
+    const next = new Set(folded);
+    (open ?? folded.has(node.id)) ? next.delete(node.id) : next.add(node.id);
+    setFolded(next);
+  };
+  const select = (row: number): void => {
+    const next = Math.max(0, Math.min(rows.length - 1, row));
+    setAt(next);
+    const element = view.current!;
+    if (next * ROW < element.scrollTop) element.scrollTop = next * ROW;
+    else if ((next + 1) * ROW > element.scrollTop + element.clientHeight) element.scrollTop = (next + 1) * ROW - element.clientHeight;
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    const index = rows[at];
+    const node = index === undefined ? undefined : nodes[index];
+    const moves: Readonly<Record<string, () => void>> = {
+      ArrowDown: () => select(at + 1),
+      ArrowUp: () => select(at - 1),
+      PageDown: () => select(at + 20),
+      PageUp: () => select(at - 20),
+      Home: () => select(0),
+      End: () => select(rows.length - 1),
+      ArrowRight: () => node && toggle(node, true),
+      ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(node.id) ? toggle(node, false) : select(rows.findIndex((row) => nodes[row]!.id === node.parent))),
+    };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    move();
+  };
+  const fold = (depth: number): void => setFolded(new Set(nodes.filter((node, index) => node.depth >= depth && tree.end[index]! > index + 1).map((node) => node.id)));
+  const deepest = useMemo(() => nodes.reduce((deep, node) => Math.max(deep, node.depth), 0), [nodes]);
+  return (
+    <>
+      <div class="wf-head">
+        <span class="wf-depth">
+          Step
+          <span class="segments" role="group" aria-label="Fold below a depth">
+            {[1, 2, 3].filter((depth) => depth <= deepest).map((depth) => (
+              <button type="button" key={depth} onClick={() => fold(depth)} title={`Fold below depth ${depth}`}>
+                {depth}
+              </button>
+            ))}
+            <button type="button" onClick={() => setFolded(new Set())}>
+              all
+            </button>
+          </span>
+        </span>
+        <span>0 to {duration(total)}</span>
+        <span class="num">Tokens</span>
+        <span class="num">Cost</span>
+      </div>
+      <div class="wf-view" ref={view} tabIndex={0} role="tree" aria-label="Steps of the prompt" aria-activedescendant={rows.length ? `wf-${rows[at] ?? 0}` : undefined} onScroll={(event) => setTop(event.currentTarget.scrollTop)} onKeyDown={onKey}>
+        <div style={{ height: rows.length * ROW, position: "relative" }} role="presentation">
+          {rows.slice(first, last).map((index, offset) => {
+            const node = nodes[index]!;
+            const parent = tree.end[index]! > index + 1;
+            const row = first + offset;
+            return (
+              <div
+                key={node.id}
+                id={`wf-${index}`}
+                class="wf-row"
+                role="treeitem"
+                aria-level={node.depth + 1}
+                aria-expanded={parent ? !folded.has(node.id) : undefined}
+                aria-selected={row === at}
+                style={{ transform: `translateY(${row * ROW}px)` }}
+                title={describe(node)}
+                onClick={() => (setAt(row), parent && toggle(node))}
+              >
+                <div class="name" style={{ paddingLeft: Math.min(node.depth, 16) * INDENT }}>
+                  <span class="fold" aria-hidden="true">
+                    {parent && <Icon name={folded.has(node.id) ? "right" : "down"} />}
+                  </span>
+                  {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
+                  <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
+                  {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
+                </div>
+                <div class="lane" aria-hidden="true">
+                  <i class={`k-${node.kind}`} style={{ left: `${percent(node.start_ms, total)}%`, width: `${percent(node.duration_ms, total)}%` }} />
+                  {node.waiting_ms > 0 && node.kind !== "waiting" && <i class="k-waiting" style={{ left: `${percent(node.start_ms, total)}%`, width: `${percent(Math.min(node.waiting_ms, node.duration_ms), total)}%` }} />}
+                </div>
+                <span class="num">{node.subtree_tokens ? compact(node.subtree_tokens) : ""}</span>
+                <span class="num">{node.subtree_cost_usd ? dollars(node.subtree_cost_usd) : ""}</span>
+              </div>
+            );
+          })}
+        </div>
+      </div>
+      <div class="legend card-body">
+        {([["llm", "Model"], ["tool", "Tool"], ["waiting", "Waiting for the person"], ["interaction", "Interaction"], ["other", "Other"]] as const).map(([kind, text]) => (
+          <span class="state dim" key={kind}>
+            <i class={`swatch k-${kind}`} /> {text}
+          </span>
+        ))}
+        <span class="dim">
+          {count(rows.length)} of {count(nodes.length)} steps shown
+        </span>
+      </div>
+    </>
+  );
+}
+
+const percent = (part: number, whole: number): number => (whole > 0 ? Math.max(0, Math.min(100, (100 * part) / whole)) : 0);
+
+const describe = (node: Node): string =>
+  [
+    node.name,
+    `${duration(node.duration_ms)}, from ${duration(node.start_ms)}`,
+    node.waiting_ms ? `${duration(node.waiting_ms)} waiting for the person` : "",
+    node.input_tokens || node.output_tokens ? `${compact(node.input_tokens)} in, ${compact(node.output_tokens)} out, ${compact(node.cache_read_tokens)} from cache` : "",
+    node.cost_usd ? `${dollars(node.cost_usd)} itself, ${dollars(node.subtree_cost_usd)} with all below` : "",
+    node.error_class,
+  ]
+    .filter(Boolean)
+    .join("\n");
