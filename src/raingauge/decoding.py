@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
+import msgspec
 import pyarrow as pa
 
 from raingauge.contract import Decoded, Outcome, Person, Reason, Received, Reject, Table, Undecodable
@@ -231,7 +232,7 @@ class WorkerDecoder:
         if self._pipe is None:  # pragma: no cover - start() has just set it
             raise RuntimeError("no worker")
         try:
-            self._pipe.send(leased)
+            self._pipe.send_bytes(msgspec.msgpack.encode(leased))
             if not self._pipe.poll(self._timeout_seconds):
                 return self._lost(leased, Reason.DECODER_TIMEOUT)
             return cast("Batch", self._pipe.recv())
@@ -255,6 +256,10 @@ class WorkerDecoder:
         self._pipe = self._process = None
 
 
+# Six times as fast as pickling: objects with slots are pickled by Python code.
+_LEASED: Final = msgspec.msgpack.Decoder(list[Leased])
+
+
 def _work(pipe: Connection, settings: Settings, identity_key: bytes) -> None:
     """The worker process: batches in, batches out, until the pipe closes."""
     # A Ctrl-C in the terminal reaches the whole group, but only the server decides when decoding ends.
@@ -263,7 +268,7 @@ def _work(pipe: Connection, settings: Settings, identity_key: bytes) -> None:
     decoder = InlineDecoder(settings, identity_key)
     while True:
         try:
-            pipe.send(decoder.decode(pipe.recv()))
+            pipe.send(decoder.decode(_LEASED.decode(pipe.recv_bytes())))
         except (EOFError, BrokenPipeError):
             return
 
