@@ -9,7 +9,7 @@ import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -24,14 +24,17 @@ from raingauge.edge.limits import Rate
 from raingauge.edge.ports import ASGIApp, Receive, Send
 from raingauge.edge.ports import Scope as AsgiScope
 from raingauge.edge.server import Edge
-from raingauge.errors import RaingaugeError
-from raingauge.settings import FAILED_AUTH_PER_IP, READERS, SIGNIN_LINK_SECONDS, Settings
+from raingauge.errors import RaingaugeError, SettingError
+from raingauge.settings import FAILED_AUTH_PER_IP, GRPC_PORT, READERS, SIGNIN_LINK_SECONDS, Settings
 from raingauge.system import System, utc_now
 from raingauge.web import api, report
 from raingauge.web.account import Accounts
 from raingauge.web.facts import Services
 from raingauge.web.operation import Operating
 from raingauge.web.upkeep import Keeping
+
+if TYPE_CHECKING:
+    from raingauge.grpc_server.server import GrpcServer
 
 log = structlog.get_logger()
 
@@ -43,7 +46,7 @@ class Application:
         """`base_url` is where clients reach this server, without a slash at the end."""
         self._settings = settings
         self._base_url = base_url
-        self._app: ASGIApp | None = None
+        self._app: Edge | None = None
         self._system: System | None = None
         self._executor = ThreadPoolExecutor(settings[READERS] + 2, thread_name_prefix="read")
 
@@ -57,11 +60,15 @@ class Application:
         await receive()
         try:
             await asyncio.to_thread(self._open)
+            grpc_server = await self._open_grpc()
         except RaingaugeError as error:
+            await asyncio.to_thread(self._close)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if grpc_server:
+            await grpc_server.stop()
         await asyncio.to_thread(self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -76,6 +83,21 @@ class Application:
             raise
         self._system = system
         log.info("serving", action="server.started", version=__version__, data_dir=str(self._settings.data_dir))
+
+    async def _open_grpc(self) -> GrpcServer | None:
+        """The gRPC server when its port is set. Raises SettingError."""
+        if not self._settings[GRPC_PORT] or self._app is None:
+            return None
+        try:
+            from raingauge.grpc_server.server import GrpcServer  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as missing:
+            raise SettingError(
+                f"{GRPC_PORT.env}={self._settings[GRPC_PORT]} needs {missing.name}: pip install 'raingauge[grpc]'"
+            ) from None
+        intakes = [intake for contract in CONTRACTS for intake in contract.intakes]
+        server = GrpcServer(self._app, intakes, self._settings)
+        await server.start()
+        return server
 
     def _close(self) -> None:
         if self._system is not None:

@@ -24,7 +24,7 @@ from raingauge.errors import Reason, Refused, Undecodable
 from raingauge.settings import Knob, Settings
 
 __all__ = [
-    "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Head", "Intake", "Knob", "Meta",
+    "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Forwarding", "Head", "Intake", "Knob", "Meta",
     "Outcome", "Page", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
     "Settings", "Table", "Undecodable", "Window", "label_text",
 ]  # fmt: skip
@@ -224,6 +224,8 @@ class Table:
     deleted are still recognised, and looking up on all days reads little. Only erasing a customer forgets them.
     `fingerprint` names a column that differs when a duplicate is not a true copy (a conflict).
     `duplicate_label` names a column whose value is noted with each duplicate.
+    `person` names the column with the keyed hash of whoever a row is about: `raingauge forget` goes by it. Rollups of
+    this table have that column under the same name, or sums in which nobody can be told apart.
     `counts` is True for the table that holds exactly one row per stored item.
     `series` names the column that tells one stream of numbers from another, and `series_limit` the knob for how many
     different ones a customer may bring on one UTC day of arrival: rows of further ones are rejected as SERIES_LIMIT.
@@ -241,6 +243,7 @@ class Table:
     keep_identity: bool = False
     fingerprint: str = ""
     duplicate_label: str = ""
+    person: str = ""
     counts: bool = True
     series: str = ""
     series_limit: Knob[int] | None = None
@@ -399,6 +402,25 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarding:
+    """The knobs of a contract whose accepted messages may go on to another server with the same routes.
+
+    `url` and `fallback_url` are base addresses, empty for none. `secret` is that server's credential.
+    """
+
+    url: Knob[str]
+    fallback_url: Knob[str]
+    secret: Knob[str]
+    timeout_seconds: Knob[float]
+    max_bytes: Knob[int]
+    max_age_seconds: Knob[float]
+
+    @property
+    def knobs(self) -> tuple[Knob[Any], ...]:
+        return (self.url, self.fallback_url, self.secret, self.timeout_seconds, self.max_bytes, self.max_age_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One wire contract: everything the spine needs, tied together.
 
@@ -407,7 +429,8 @@ class Contract:
     else they have the API's shape. The opt `scope=<Scope>` names what the caller needs, READ if it is absent. With
     `scope=Scope.ADMIN` and `customer=<name>` the facts are that reserved customer's instead of the caller's, for
     those alone who look after the installation: admins of its first customer. `health` are members that the contract's clients expect in the health answer.
-    `prometheus` gives the contract's families for `GET /metrics`.
+    `prometheus` gives the contract's families for `GET /metrics`. `person_keys` takes what a person is called, a
+    customer and the identity key (see Received), and gives the keyed hashes by which the facts may know the person.
     """
 
     name: str
@@ -420,3 +443,5 @@ class Contract:
     health: Mapping[str, object] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()
     prometheus: Prometheus | None = None
+    person_keys: Callable[[str, str, bytes], Iterable[str]] | None = None
+    forwarding: Forwarding | None = None

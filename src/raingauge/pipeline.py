@@ -53,10 +53,14 @@ class Pipeline:
         contracts: Sequence[Contract],
         metrics: Metrics,
         restart_boundary: int,
+        forward: Callable[[Sequence[Leased]], None] = lambda _stored: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`restart_boundary` is the newest message id that an earlier process may have stored already."""
+        """`restart_boundary` is the newest message id that an earlier process may have stored already.
+
+        `forward` is given messages after they are stored and before the queue lets go of them.
+        """
         self._queue = queue
         self._writer = writer
         self._people = people
@@ -65,6 +69,7 @@ class Pipeline:
         }
         self._metrics = metrics
         self._restart_boundary = restart_boundary
+        self._forward = forward
         self._restarted: set[int] = set()
         self._clock = clock
         self._wall_clock = wall_clock
@@ -135,6 +140,8 @@ class Pipeline:
         except Undecodable as refusal:
             self._carry_alone(decoder, leased, batch, refusal)
         else:
+            decoded = set(batch.decoded_ids)
+            self._forward([item for item in leased if item.message_id in decoded])
             self._acknowledge(batch, result)
 
     def _again(self, leased: Sequence[Leased]) -> frozenset[int]:

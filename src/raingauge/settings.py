@@ -148,6 +148,13 @@ def load(
 
 HOST = Knob("host", "127.0.0.1", "Address to listen on.")
 PORT = Knob("port", 4318, "Port to listen on; 0 takes a free one.", check=port_number)
+GRPC_PORT = Knob(
+    "grpc_port",
+    0,
+    "Port of the gRPC server (flag logs of Confidence's Python, Go and Java providers; OTLP/gRPC, usually 4317); 0 is "
+    "none. Needs the extra: pip install 'raingauge[grpc]'.",
+    check=port_number,
+)
 DATA_DIR = Knob("data_dir", "./raingauge-data", "Directory that holds everything this server keeps.")
 PUBLIC_URL = Knob(
     "public_url", "", "The address clients use, when it is not http://HOST:PORT (for links and connect snippets)."
@@ -265,7 +272,7 @@ DRAIN_SECONDS = Knob(
 )
 
 CORE_KNOBS: Final[tuple[Knob[Any], ...]] = (
-    HOST, PORT, DATA_DIR, PUBLIC_URL, TRUSTED_PROXIES, CORS_ORIGINS,
+    HOST, PORT, GRPC_PORT, DATA_DIR, PUBLIC_URL, TRUSTED_PROXIES, CORS_ORIGINS,
     DATABASE_URL, STORE_URL, MASTER_KEY,
     BODY_MAX_BYTES, BODY_MAX_DECOMPRESSED_BYTES, BODIES_MAX_BYTES, BODY_TIMEOUT_SECONDS,
     RATE_PER_TOKEN, RATE_PER_IP, FAILED_AUTH_PER_IP, PUBLIC_CUSTOMER,

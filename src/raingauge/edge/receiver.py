@@ -84,6 +84,13 @@ class Receiver:
     async def answer(self, request: Request) -> Answer:
         """The answer to send. Raises Gone when nobody waits for it."""
         try:
+            return await self.take(request)
+        except Refused as refusal:
+            return _refused(request, refusal)
+
+    async def take(self, request: Request) -> Answer:
+        """The contract's answer once the message is on disk. Raises Refused, and Gone when nobody waits for it."""
+        try:
             return await self._accept(request)
         except Refused as refused:
             refusal = refused
@@ -94,7 +101,7 @@ class Receiver:
             refusal = Refused(Reason.INTERNAL, "The server made a mistake; its log says more.")
         request.refusal = refusal.reason
         self._metrics.refused.labels(request.contract, refusal.reason).inc()
-        return _refused(request, refusal)
+        raise refusal
 
     async def _accept(self, request: Request) -> Answer:
         intake, head = request.intake, request.head

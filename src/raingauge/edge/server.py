@@ -45,7 +45,8 @@ class Edge:
     `intakes` of all contracts have different paths (ValueError if not). The API finds in `scope["state"]` the
     `credential` (a Credential or None: whether that is enough is its decision), the `refusal` (why somebody who showed
     something is nobody, else None) and the `client_key`, by which it may limit things per address and which it must
-    not keep. `visitors` knows those who call the API without a token; ingest routes take tokens only.
+    not keep. `visitors` knows those who call the API without a token; ingest routes take tokens only. `receiver`,
+    `addresses` and `note` are for the gRPC server, which is another way in to the same.
     """
 
     def __init__(
@@ -65,9 +66,9 @@ class Edge:
         self._api = api
         self._visitors = visitors
         self._cors = Cors(settings[CORS_ORIGINS])
-        self._addresses = Addresses(settings[TRUSTED_PROXIES])
+        self.addresses = Addresses(settings[TRUSTED_PROXIES])
         self._gate = Gate(directory, settings)
-        self._receiver = Receiver(self._gate, queue, directory, settings, metrics)
+        self.receiver = Receiver(self._gate, queue, directory, settings, metrics)
         self._requests = metrics.requests
         self._request_counters: dict[tuple[str, str, int], Counter] = {}
 
@@ -94,9 +95,9 @@ class Edge:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         head = Head(scope["method"], intake.path, scope["query_string"].decode("latin-1"), headers)
         contract = self._contracts[intake.path]
-        request = Request(intake, contract, head, token, self._addresses.client_key(scope), receive)
+        request = Request(intake, contract, head, token, self.addresses.client_key(scope), receive)
         try:
-            answer = await self._receiver.answer(request)
+            answer = await self.receiver.answer(request)
         except Gone:
             status = CLIENT_GONE
         else:
@@ -105,7 +106,7 @@ class Edge:
             if "origin" in headers and intake.preflight and request.refusal is not Reason.BROWSER_REFUSED:
                 cors = self._cors.ingest(headers["origin"].encode("latin-1"))
             await respond(send, answer, cors)
-        self._note(
+        self.note(
             scope["method"],
             contract,
             intake.path,
@@ -119,7 +120,7 @@ class Edge:
     async def _preflight(self, scope: Scope, send: Send, path: str, route: str, contract: str) -> None:
         started = perf_counter()
         await respond(send, Answer(204), self._cors.api(path, _origin(scope)))
-        self._note("OPTIONS", contract, route, 204, started)
+        self.note("OPTIONS", contract, route, 204, started)
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send, *, known: bool) -> None:
         """Hand a request to the API, with CORS and the common headers on whatever it answers."""
@@ -153,14 +154,14 @@ class Edge:
                 status = 500
                 await respond(send, json_refusal(Refused(Reason.INTERNAL)), cors)
         route = scope.get("path_template") or UNKNOWN_ROUTE
-        self._note(scope["method"], API, route, status or CLIENT_GONE, started, customer=customer, reason=reason)
+        self.note(scope["method"], API, route, status or CLIENT_GONE, started, customer=customer, reason=reason)
 
     async def _introduce(self, scope: Scope, path: str, *, known: bool) -> str:
         """Tell the API who calls; the customer, or "" when that is nobody. Raises Refused(RATE_LIMITED, NOT_FOUND)."""
         if not known:
             raise Refused(Reason.NOT_FOUND)
-        client_key = self._addresses.client_key(scope)
-        scope["scheme"] = self._addresses.scheme(scope)
+        client_key = self.addresses.client_key(scope)
+        scope["scheme"] = self.addresses.scheme(scope)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         token = presented(headers)
         credential, refusal = await self._identified(scope, headers, token)
@@ -185,7 +186,7 @@ class Edge:
         except Refused as refusal:
             return None, refusal
 
-    def _note(
+    def note(
         self,
         method: str,
         contract: str,
@@ -197,6 +198,7 @@ class Edge:
         customer: str = "",
         reason: str = "",
     ) -> None:
+        """Count and log one answered request; `started` is a `perf_counter`."""
         counter = self._request_counters.get((contract, route, status))
         if counter is None:
             counter = self._requests.labels(contract, route, str(status))

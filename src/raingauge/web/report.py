@@ -39,6 +39,21 @@ class TableStored(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Forwarded(msgspec.Struct, frozen=True):
+    """A contract whose messages are passed on. `settled` says how many messages ever ended how.
+
+    `problem` is why the last delivery failed, empty after one that worked.
+    """
+
+    contract: str
+    waiting_messages: int
+    waiting_bytes: int
+    waiting_max_bytes: int
+    oldest_seconds: float
+    problem: str
+    settled: dict[str, int]
+
+
 class Installation(msgspec.Struct, frozen=True):
     """What concerns all customers together; shown to admins of the first customer."""
 
@@ -49,6 +64,7 @@ class Installation(msgspec.Struct, frozen=True):
     accounting: list[Counted]
     storage: list[TableStored]
     timings: list[Timing]
+    forwarding: list[Forwarded]
 
 
 class SystemReport(msgspec.Struct, frozen=True):
@@ -90,6 +106,18 @@ def _installation(system: System) -> Installation:
         accounting=[Counted(*tally, items) for tally, items in sorted(system.queue.accounting().items())],
         storage=[TableStored(*size) for size in system.store.system()],
         timings=timings(system.metrics),
+        forwarding=[
+            Forwarded(
+                contract=state.contract,
+                waiting_messages=state.level.messages,
+                waiting_bytes=state.level.size_bytes,
+                waiting_max_bytes=state.max_bytes,
+                oldest_seconds=_age_seconds(state.level.oldest_at),
+                problem=state.problem,
+                settled={str(how): messages for how, messages in state.level.settled.items()},
+            )
+            for state in system.forwards.states()
+        ],
     )
 
 

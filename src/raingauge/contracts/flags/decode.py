@@ -72,6 +72,11 @@ decode_write = partial(decode, wrapped=False)
 decode_ingest = partial(decode, wrapped=True)
 
 
+def person_key(targeting_key: str, identity_key: bytes) -> str:
+    """32 hexadecimal digits that stand for an end user, different on every installation."""
+    return hashlib.blake2b(targeting_key.encode(), digest_size=16, key=identity_key, person=b"targeting key").hexdigest()
+
+
 class _Unusable(Exception):
     def __init__(self, reason: Reason, field: str) -> None:
         super().__init__(field)
@@ -185,11 +190,7 @@ class _Decoder:
         return seconds * 10**9 + nanos
 
     def _keyed_hash(self, targeting_key: str) -> str:
-        """32 hexadecimal digits, different on every installation; empty for an empty key."""
-        if not targeting_key:
-            return ""
-        key = self._received.identity_key
-        return hashlib.blake2b(targeting_key.encode(), digest_size=16, key=key, person=b"targeting key").hexdigest()
+        return person_key(targeting_key, self._received.identity_key) if targeting_key else ""
 
     def _parsed(self, kind: type[MessageT], raw: bytes, field: str) -> MessageT:
         if len(raw) > self._part_max_bytes:

@@ -25,6 +25,7 @@ from raingauge.contracts.flags.split import Malformed, TooManyParts
 PROTOBUF_TYPE: Final = "application/x-protobuf"
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 """Senders fill messages up to 4 MiB and add their telemetry afterwards; also after decompression."""
+GRPC_METHOD: Final = "/confidence.flags.resolver.v1.InternalFlagLoggerService/ClientWriteFlagLogs"
 PARTS_MAX: Final = 1_000_000
 """Far more than 16 MiB of real parts; a body with more is refused before anything is queued."""
 LOST_ANSWER_SECONDS: Final = 10.0
@@ -81,6 +82,7 @@ INTAKES: Final = (
         example=EXAMPLE,
         body_max_bytes=BODY_MAX_BYTES,
         lost_answer_seconds=LOST_ANSWER_SECONDS,
+        grpc_method=GRPC_METHOD,
     ),
     Intake(
         name="flags.ingest",

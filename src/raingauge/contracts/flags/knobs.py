@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from raingauge.contract import Knob
+from raingauge.contract import Forwarding, Knob
 
 MIB: Final = 1024 * 1024
 
 
-def _positive(value: int) -> str | None:
+def _positive(value: float) -> str | None:
     return None if value > 0 else "must be greater than 0"
+
+
+def _address(value: str) -> str | None:
+    url = urlsplit(value)
+    return (
+        None if not value or (url.scheme in ("http", "https") and url.netloc) else "must be an http:// or https:// URL"
+    )
 
 
 FLAGS_RETENTION_DAYS = Knob(
@@ -34,9 +42,39 @@ FLAGS_NAME_MAX_CHARS = Knob(
     _positive,
 )
 
-FLAGS_KNOBS: Final[tuple[Knob[int], ...]] = (
+FLAGS_FORWARDING: Final = Forwarding(
+    url=Knob(
+        "flags_forward_url",
+        "",
+        "Where accepted flag logs go on to, byte for byte, for example https://resolver.confidence.dev; empty is nowhere.",
+        check=_address,
+    ),
+    fallback_url=Knob(
+        "flags_forward_fallback_url", "", "Where they go when the first address does not take them.", check=_address
+    ),
+    secret=Knob(
+        "flags_forward_secret",
+        "",
+        "The client secret that these addresses want; the tokens of this server mean nothing to them.",
+        secret=True,
+    ),
+    timeout_seconds=Knob("flags_forward_timeout_seconds", 10.0, "Longest wait for their answer.", "seconds", _positive),
+    max_bytes=Knob(
+        "flags_forward_max_bytes",
+        256 * MIB,
+        "Most that may wait to go on, compressed; beyond it the oldest are dropped and counted.",
+        "bytes",
+        _positive,
+    ),
+    max_age_seconds=Knob(
+        "flags_forward_max_age_seconds", 86_400.0, "Longest that a flag log waits to go on.", "seconds", _positive
+    ),
+)
+
+FLAGS_KNOBS: Final[tuple[Knob[Any], ...]] = (
     FLAGS_RETENTION_DAYS,
     FLAGS_PART_MAX_BYTES,
     FLAGS_ITEMS_MAX,
     FLAGS_NAME_MAX_CHARS,
+    *FLAGS_FORWARDING.knobs,
 )

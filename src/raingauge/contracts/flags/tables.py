@@ -70,6 +70,7 @@ FLAG_EXPOSURES: Final = Table(
         Column("fallthrough_assignment_ids", "Array(String)", "The assignments in those rules, in the same order."),
     ),
     time="applied_at",
+    person="targeting_key",
     identity=(
         "client_credential",
         "resolve_id",

@@ -76,7 +76,11 @@ def _intake(signal: str, envelopes: str, decode: Decode) -> Intake:
         elif not json.well_formed(body, envelopes):
             raise Refused(Reason.INVALID_JSON, f"The body is not a JSON object with a list of {envelopes}.")
 
-    return Intake(f"otlp.{signal}", f"/v1/{signal}", check, decode, DIALECT, admit=admit)
+    package = "trace" if signal == "traces" else signal
+    service = f"opentelemetry.proto.collector.{package}.v1.{package.title()}Service"
+    return Intake(
+        f"otlp.{signal}", f"/v1/{signal}", check, decode, DIALECT, admit=admit, grpc_method=f"/{service}/Export"
+    )
 
 
 INTAKES: Final = (
