@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from raingauge.contract import Column, Contract
+from raingauge.contract import Column, Contract, Table
+from raingauge.store.schema import identity_columns
 
 SPINE_COLUMNS = (
     ("customer", "whose credential sent it"),
@@ -41,7 +42,7 @@ def _lines(contracts: Sequence[Contract]) -> Iterator[str]:
             yield ""
             yield f"### `{table.name}`"
             yield ""
-            yield f"Kept: {kept}{setting}."
+            yield f"Kept: {kept}{setting}.{_kept_longer(table)}"
             yield ""
             yield from _table(_pairs(table.columns))
         for rollup in contract.rollups:
@@ -49,6 +50,13 @@ def _lines(contracts: Sequence[Contract]) -> Iterator[str]:
             yield f"### `{rollup.table}` (sums per day)"
             yield ""
             yield from _table(_pairs(rollup.columns))
+
+
+def _kept_longer(table: Table) -> str:
+    if not table.keep_identity:
+        return ""
+    names = ", ".join(f"`{column}`" for column in identity_columns(table))
+    return f" Without limit, until the customer is erased: {names}, to recognise copies."
 
 
 def _pairs(columns: Sequence[Column]) -> list[tuple[str, str]]:

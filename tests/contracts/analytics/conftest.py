@@ -24,7 +24,7 @@ from raingauge.contracts.analytics.tables import EVENTS
 from raingauge.store import client, schema
 from raingauge.store.arrow import build
 from raingauge.store.store import Store
-from raingauge.store.writer import InsertBatch, TableCounts
+from raingauge.store.writer import InsertBatch
 
 Event: TypeAlias = dict[str, Any]
 
@@ -235,16 +235,22 @@ class Product:
             logging_config=None,
         )
 
-    def deliver(self, events: list[Event]) -> TableCounts:
+    def deliver(self, events: list[Event]) -> tuple[int, int, int]:
         """One POST: what became of its events, as `stored`, `duplicate` and `conflict`."""
         self._message_id += 1
         found = decode(json.dumps(events).encode(), Received(self._message_id, self.customer))
         rows = pa.Table.from_batches([build(EVENTS, self.customer, self._message_id, found.rows[EVENTS.name])])
-        return self._store.writer.insert(InsertBatch({EVENTS.name: rows})).tables[EVENTS.name]
+        counts = self._store.writer.insert(InsertBatch({EVENTS.name: rows})).tables[EVENTS.name]
+        return counts.stored, counts.duplicate, counts.conflict
 
     def roll_up(self) -> None:
         """Compute the daily sums, as the server does every 15 minutes."""
         self._store.rollups.run()
+
+    def expire(self) -> int:
+        """Delete every event that has arrived, as retention does in the end; how many went."""
+        gone = self._store.retention.run({EVENTS.name: {self.customer: 1}})
+        return sum(deleted.rows for deleted in gone if deleted.table == EVENTS.name)
 
     def totals(self) -> dict[str, float]:
         """The samples for Prometheus by their labels."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -122,16 +121,6 @@ def test_wrong_clock_is_marked(usage: Any) -> None:
     times = ["2026-05-27T23:59:59.999Z", "2026-05-28T00:00:00.000Z", "2026-08-23T00:00:00.000Z", "9999-12-31T00:00:00Z"]
     rows = usage.stored([usage.event(n, at, usage.ann, {}) for n, at in enumerate(times)])
     assert [True, False, False, True] == [row["clock_suspect"] for row in rows]
-
-
-def test_event_older_than_the_retention_is_not_stored_again(usage: Any) -> None:
-    """A copy that arrives when the first one may be gone is quarantined; a wrong clock is only marked."""
-    body = json.dumps([usage.event(n, at, usage.ann, {}) for n, at in enumerate([AT, "1999-12-31T00:00:00Z"])])
-    arrivals = [datetime(2027, 9, 22, tzinfo=UTC), datetime(2027, 9, 24, tzinfo=UTC)]  # 398 and 400 days later
-    found = [decode(body.encode(), Received(int(at.timestamp()) * 1_000_000, "cust_1")) for at in arrivals]
-    assert [[], [(Reason.EXPIRED, 0, "occurredAt", True)]] == [
-        [(reject.reason, reject.position, reject.field, reject.quarantined) for reject in one.rejects] for one in found
-    ]
 
 
 def test_half_a_character_costs_no_event(usage: Any) -> None:

@@ -25,6 +25,17 @@ def test_duplicates_are_found_after_months_and_in_any_order(product: Any, usage:
     assert [("success", 1)] == [(row["outcome"], row["events"]) for row in product.ask("funnel", until="2027-01-01")]
 
 
+def test_retention_drops_events_and_not_the_promise(product: Any, usage: Any) -> None:
+    """Once the events themselves are gone, copies are still duplicates, other contents conflicts, and sums unchanged."""
+    product.deliver(usage.worked())
+    product.roll_up()
+    expected = product.ask("modules")
+    assert 14 == product.expire()
+    changed = {**usage.worked()[0], "appVersion": "9.9.9"}
+    assert (0, 15, 1) == product.deliver([*usage.worked(), changed])
+    assert expected == product.ask("modules")
+
+
 ASKED = [
     ("active-users", {}),
     ("modules", {"view": "corrected"}),

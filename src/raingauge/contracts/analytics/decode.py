@@ -11,15 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from raingauge.contract import Decoded, Reason, Received, Reject, Undecodable
+from raingauge.contract import Decoded, Received, Reject, Undecodable
 from raingauge.contracts.analytics import privacy, wire
-from raingauge.contracts.analytics.tables import EVENTS, RETENTION_DAYS
+from raingauge.contracts.analytics.tables import EVENTS
 
 FIRST_CLIENT: Final = datetime(2026, 5, 28, tzinfo=UTC)
 """Day of the first client: an older event comes from a clock that is wrong."""
 FUTURE_MAX: Final = timedelta(days=1)
-RETENTION_SLACK: Final = timedelta(days=2)
-"""An event is refused this much before the stored one can be gone, for clocks that are a little ahead."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 86_400_000
@@ -50,12 +48,8 @@ def decode(body: bytes, received: Received) -> Decoded:
     found = Decoded(items=len(raws))
     rows = found.rows[EVENTS.name] = []
     received_at = received.received_at
-    oldest = received_at - timedelta(days=received.settings[RETENTION_DAYS]) + RETENTION_SLACK
     for position, raw in enumerate(raws):
         event = wire.read_event(raw)
-        if isinstance(event, wire.Event) and FIRST_CLIENT <= event.occurred_at < oldest:
-            # Its first copy may have been deleted: storing it could count it twice.
-            event = wire.Fault(Reason.EXPIRED, "occurredAt")
         if isinstance(event, wire.Fault):
             found.rejects.append(Reject(event.reason, position, event.field, quarantined=True))
         else:

@@ -23,7 +23,7 @@ _NO_CUSTOMER: Final = (
 
 
 class _Counts(msgspec.Struct):
-    """The body of the 202. A duplicate is an accepted event; it is found out later, as is one past its retention."""
+    """The body of the 202. A duplicate is an accepted event; it is found out later."""
 
     received: int
     accepted: int

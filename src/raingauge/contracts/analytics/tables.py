@@ -14,7 +14,7 @@ def positive(days: int) -> str | None:
 RETENTION_DAYS: Final = Knob(
     "analytics_retention_days",
     400,
-    "How long product usage events are kept after arrival; older ones that arrive again are refused.",
+    "How long product usage events are kept after arrival; their ids stay, to know copies.",
     "days",
     lambda days: None if days >= 7 else "must be at least 7",
 )
