@@ -144,7 +144,7 @@ def team(_engine: Path, request: pytest.FixtureRequest) -> Iterator[Agents]:
         yield agents
 
 
-def per_person(figure: float) -> list[tuple[str, float]]:
+def per_person(figure: float) -> list[tuple[str, Any]]:
     return [(f"{PEOPLE[person]}@example.com", pytest.approx(figure * (person + 1))) for person in reversed(range(5))]
 
 
@@ -293,3 +293,15 @@ def test_filters(team: Agents, restriction: dict[str, str], part: int) -> None:
 def test_unknown_filter_values_find_nothing(team: Agents, hidden: str) -> None:
     """A value is a value, never a part of the statement."""
     assert [] == team.ask("rollups", user=hidden)
+
+
+def test_prometheus_totals(team: Agents) -> None:
+    """The day as counters, by tool and model."""
+    cost, tokens = team.families()
+    assert ["claude_code_cost_usage_USD", "claude_code_token_usage_tokens"] == [cost.name, tokens.name]
+    assert {
+        'source="claude_code",model="claude-sonnet-5"': pytest.approx(10 * PROMPTS * PROMPT_USD),
+        'source="cowork",model="claude-sonnet-5"': pytest.approx(5 * PROMPTS * PROMPT_USD),
+    } == {sample.labels: sample.value for sample in cost.samples}
+    calls = len(PEOPLE) * PROMPTS * REQUESTS
+    assert 1050 * calls == sum(sample.value for sample in tokens.samples)

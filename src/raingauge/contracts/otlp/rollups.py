@@ -48,11 +48,11 @@ def _measure(name: str) -> Column:
 _PARTS: Final = {
     "where": "{where}",
     "dimensions": ", ".join(DIMENSIONS),
-    # One absurd figure must not overflow the sum of all others.
-    "nano": "toInt128(round(least(greatest(f.cost_usd, -1e9), 1e9) * 1e9))",
+    "nano": "toInt128(round(f.cost_usd * 1e9))",
+    # One absurd figure must not make the sum of all others undefined.
     "point_nano": "toInt128(round(least(greatest(value * unit_cost_usd, -1e9), 1e9) * 1e9))",
     "units": "toInt64(round(least(greatest(value, -1e15), 1e15)))",
-    "tokens": ", ".join(f"sum(toInt64(least(f.{name}, 1000000000000000))) AS {name}" for name in TOKENS),
+    "tokens": ", ".join(f"sum(toInt64(f.{name})) AS {name}" for name in TOKENS),
     "spends": "(f.cost_source != 'none' OR f.input_tokens + f.output_tokens + f.cache_read_tokens + f.cache_creation_tokens > 0)",
     "event_failed": "(endsWith(f.name, 'api_error') OR f.name IN ('tool_result', 'tool_call') AND f.status = 'error')",
     "event_tool": "(f.name IN ('tool_result', 'tool_call'))",

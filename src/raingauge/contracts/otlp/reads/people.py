@@ -11,7 +11,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, best, looked_at, usage
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, any_usage, best, looked_at
 from raingauge.contracts.otlp.rollups import TOKENS
 
 WEEK_DAYS: Final = 7
@@ -75,7 +75,8 @@ async def active_users(
     """Daily, weekly and monthly active people over the window, and each person in it; costliest first."""
     days = Range.days(window)
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
-    rows, condition = usage(facts, filters)
+    both = "hour >= {before_since:DateTime64(6)} AND hour < {window_until:DateTime64(6)}"
+    seen = any_usage(facts, filters, "day, user", f"{_ACTIVE} AND {both}")
     reach = f"arrayJoin(range({MONTH_DAYS}))"
     sql = f"""
         SELECT toString(counted) AS day, uniqExactIf(user, age < 1) AS dau, uniqExactIf(user, age < {WEEK_DAYS}) AS wau,
@@ -83,9 +84,7 @@ async def active_users(
         FROM (
             SELECT user, day + age AS counted, {reach} AS age
             FROM (
-                SELECT DISTINCT day, toString(user) AS user FROM {rows}
-                WHERE {{customer:String}} != '' AND {_ACTIVE} AND {condition}
-                    AND hour >= {{before_since:DateTime64(6)}} AND hour < {{window_until:DateTime64(6)}}
+                SELECT DISTINCT day, user FROM ({seen}) WHERE {{customer:String}} != ''
             )
         )
         GROUP BY counted ORDER BY counted
@@ -122,15 +121,14 @@ async def _people(facts: Facts, window: Window, filters: Filters, days: Range) -
         told={"used": f"sumIf(1, $kept AND {_ACTIVE})", "begun": "sumIf(session_starts, $kept)"},
     )
     # Sessions are counted over days, so they cannot be added up from sums of days.
-    rows, condition = usage(facts, filters)
+    seen = any_usage(facts, filters, "user, session", f"session != '' AND {_ACTIVE} AND {days.condition('window')}")
     sql = f"""
         SELECT key AS user, toString(max(person_day)) AS last_seen, toInt64(count()) AS days,
             greatest(toInt64(any(seen.sessions)), sum(begun)) AS sessions, sum(prompted) AS prompts,
             toFloat64(sum(cost)) / 1e9 AS cost_usd
         FROM (SELECT * FROM ({sums}) WHERE used > 0 AND {{customer:String}} != '') AS by_day
         LEFT JOIN (
-            SELECT toString(user) AS person, uniqExactIf(session, session != '') AS sessions FROM {rows}
-            WHERE {days.condition("window")} AND {_ACTIVE} AND {condition} GROUP BY person
+            SELECT toString(user) AS person, uniqExact(session) AS sessions FROM ({seen}) GROUP BY person
         ) AS seen ON seen.person = by_day.key
         GROUP BY key ORDER BY cost_usd DESC, key LIMIT {{limit:UInt32}}
     """

@@ -16,7 +16,6 @@ from raingauge.contract import Facts, Window
 from raingauge.contracts.otlp.rollups import (
     CUMULATIVE,
     DIMENSIONS,
-    MEASURES,
     POINT_SUMS,
     PROMPTS,
     TOKENS,
@@ -140,7 +139,6 @@ def looked_at(*ranges: Range) -> dict[str, Any]:
 
 
 _DIMENSIONS: Final = ", ".join(DIMENSIONS)
-_COLUMNS: Final = f"day, hour, {_DIMENSIONS}, {', '.join(MEASURES)}"
 _INCREASES: Final = f"""
     SELECT day, hour, {_DIMENSIONS}, {POINT_SUMS}
     FROM (
@@ -162,49 +160,42 @@ _INCREASES: Final = f"""
 """
 
 
-def _ranks() -> Iterable[tuple[str, int]]:
-    for source, signals in SPEND_SIGNALS.items():
-        for rank, signal in enumerate(signals):
-            yield f"{source} {signal}", rank
-
-
-_RANKS: Final = dict(_ranks())
 _NEVER: Final = 9
-_RANK: Final = f"transform(concat(source, ' ', signal), {list(_RANKS)}, {list(_RANKS.values())}, {_NEVER})"
 _FAMILIES: Final = {str(source): str(family) for source, family in FAMILY.items() if source != family}
 _FAMILY: Final = f"transform(toString(source), {list(_FAMILIES)}, {list(_FAMILIES.values())}, toString(source))"
+_SIGNALS: Final = ("events", "spans", "points")
+"""In the order in which they are believed about what was done."""
 
-_SESSIONS_WITH_TOOL: Final = (
+_ACTIVE_SESSIONS: Final = (
     "session IN (SELECT session FROM $prompts WHERE customer = {customer:String}"
     " AND session != '' AND hasAny(mapKeys(tools), {only_tool:Array(String)}))"
 )
 
 
-def usage(facts: Facts, filters: Filters) -> tuple[str, str]:
-    """A subquery with usage by hour and signal from everything that tells of it, and the filters as a condition.
+def _rank(signal: str) -> str:
+    """SQL of the place that a signal has among those that tell the spend of a source."""
+    ranks = {str(source): signals.index(signal) for source, signals in SPEND_SIGNALS.items() if signal in signals}
+    return f"transform(toString(source), {list(ranks)}, {list(ranks.values())}, {_NEVER})"
 
-    Its columns: day, hour, signal, family, rank, the dimensions and the measures. Rows of other signals than the best
-    one tell the same again: see `best`. Points do not know their session, so they are left out when it is asked for.
+
+def usage(facts: Facts, filters: Filters) -> tuple[list[tuple[str, str]], str]:
+    """Everything that tells of usage by hour, as pairs of signal and subquery, and the filters as a condition.
+
+    A subquery has the columns day, hour, the dimensions and the measures. Points do not know their session, so they
+    are left out when it is asked for.
     """
-    parts = {
-        "events": f"SELECT 'events' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_EVENTS.table)}",
-        "spans": f"SELECT 'spans' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_SPANS.table)}",
-    }
+    told = [("events", facts.rolled(USAGE_EVENTS.table)), ("spans", facts.rolled(USAGE_SPANS.table))]
     condition = filters.condition("user", "repo", "model", "source", "session")
     if filters.tool:
-        tool = _SESSIONS_WITH_TOOL.replace("$prompts", facts.rolled(PROMPTS.table))
-        condition += f" AND {tool}"
+        condition += f" AND {_ACTIVE_SESSIONS.replace('$prompts', facts.rolled(PROMPTS.table))}"
     if not filters.session and not filters.tool:
         increases = Template(_INCREASES).substitute(cumulative=facts.rolled(CUMULATIVE.table))
-        parts["points"] = f"SELECT 'points' AS signal, {_COLUMNS} FROM {facts.rolled(USAGE_POINTS.table)}"
-        parts["increases"] = f"SELECT 'points' AS signal, {_COLUMNS} FROM ({increases})"
-    whole = " UNION ALL ".join(parts.values())
-    return f"(SELECT *, {_FAMILY} AS family, {_RANK} AS rank FROM ({whole}))", condition
+        told += [("points", facts.rolled(USAGE_POINTS.table)), ("points", f"({increases})")]
+    return told, condition
 
 
 _SPENDS: Final = f"(requests > 0 OR cost_nano != 0 OR {' + '.join(TOKENS)} > 0)"
 _DOES: Final = "(requests + errors + prompts + tool_calls > 0)"
-_DOING: Final = "transform(toString(signal), ['events', 'spans'], [0, 1], 2)"
 
 
 def best(
@@ -222,30 +213,39 @@ def best(
     events or else spans, `told` from all. Values are SQL by the name of the result's column; `$kept` in them stands
     for the filters, which take no part in the choice of the signal. `within` restricts the hours.
     """
-    rows, condition = usage(facts, filters)
+    sources, condition = usage(facts, filters)
     done, told = done or {}, told or {}
-    values = {**spend, **done, **told}
-    given = "".join(f", {text} AS {name}" for name, text in keys.items())
-    inner = "".join(f", {Template(text).substitute(kept=condition)} AS {name}" for name, text in values.items())
+    values = {name: Template(text).substitute(kept=condition) for name, text in {**spend, **done, **told}.items()}
+    given = "".join(f", {text} AS {name}" for name, text in {**keys, **values}.items())
     names = ", ".join(keys)
     outer = [f"sumIf(inner_usage.{name}, spending) AS {name}" for name in spend]
     outer += [f"sumIf(inner_usage.{name}, doing) AS {name}" for name in done]
     outer += [f"sum(inner_usage.{name}) AS {name}" for name in told]
+    rows = " UNION ALL ".join(
+        f"""
+        SELECT day AS usage_day, user AS person, {_FAMILY} AS usage_family, {_rank(signal)} AS usage_rank,
+            {_SIGNALS.index(signal)} AS usage_signal, max({_SPENDS}) AS spent, max({_DOES}) AS did,
+            max({condition}) AS kept{given}
+        FROM {source} WHERE {within} GROUP BY usage_day, person, usage_family, usage_rank, {names}"""
+        for signal, source in sources
+    )
     return f"""
         SELECT {names}, {", ".join(outer)} FROM (
             SELECT *, usage_rank = min(if(spent, usage_rank, {_NEVER})) OVER chosen AS spending,
                 usage_signal = min(if(did, usage_signal, {_NEVER})) OVER chosen AS doing
-            FROM (
-                SELECT day AS usage_day, user AS person, family AS usage_family, rank AS usage_rank,
-                    {_DOING} AS usage_signal, max({_SPENDS}) AS spent, max({_DOES}) AS did,
-                    max({condition}) AS kept{given}{inner}
-                FROM {rows} WHERE {within}
-                GROUP BY usage_day, person, usage_family, usage_rank, usage_signal, {names}
-            )
+            FROM ({rows})
             WINDOW chosen AS (PARTITION BY usage_day, person, usage_family)
         ) AS inner_usage
         WHERE kept GROUP BY {names}
     """
+
+
+def any_usage(facts: Facts, filters: Filters, columns: str, condition: str) -> str:
+    """A subquery of these columns of all rows of usage, whichever signal tells it, that meet a condition."""
+    sources, kept = usage(facts, filters)
+    return " UNION ALL ".join(
+        f"SELECT DISTINCT {columns} FROM {source} WHERE {kept} AND {condition}" for _, source in sources
+    )
 
 
 async def labels(facts: Facts, by: str, keys: Iterable[str]) -> dict[str, str]:

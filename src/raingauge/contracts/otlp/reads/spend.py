@@ -132,15 +132,18 @@ class CostTrend(msgspec.Struct, frozen=True):
     run_rate_previous_usd: float
 
 
+IN_WINDOW, IN_PREVIOUS, IN_WEEK, IN_WEEK_BEFORE = 1, 2, 4, 8
+
+
 class _CostSums(msgspec.Struct, frozen=True):
+    """Spend of one group, with the periods that it belongs to as a sum of the numbers above."""
+
+    periods: int
     bucket: str
     key: str
     cost: int
     estimated: int
     tokens: int
-    previous: int
-    week: int
-    week_before: int
 
 
 @get("/api/cost-trend", summary="Cost over time", tags=["agents"], dependencies=FILTERS)
@@ -159,23 +162,21 @@ async def cost_trend(
     today = facts.now.replace(hour=0, minute=0, second=0, microsecond=0)
     week = Range(today - timedelta(days=RUN_RATE_DAYS), today)
     ranges = {"window": now, "previous": now.before, "week": week, "week_before": week.before}
-    within = {name: each.condition(name) for name, each in ranges.items()}
+    within = [each.condition(name) for name, each in ranges.items()]
+    periods = " + ".join(f"{2**place} * ({condition})" for place, condition in enumerate(within))
     sums = best(
         facts,
         filters,
-        {"bucket": f"if({within['window']}, {_BUCKETS[step]}, '')", "key": f"toString({by})"},
-        " OR ".join(f"({condition})" for condition in within.values()),
-        spend={
-            "cost": f"sumIf(cost_nano, $kept AND {within['window']})",
-            "estimated": f"sumIf(estimated_nano, $kept AND {within['window']})",
-            "tokens": f"sumIf({_ALL_TOKENS}, $kept AND {within['window']})",
-            "previous": f"sumIf(cost_nano, $kept AND {within['previous']})",
-            "week": f"sumIf(cost_nano, $kept AND {within['week']})",
-            "week_before": f"sumIf(cost_nano, $kept AND {within['week_before']})",
-        },
+        {"periods": periods, "bucket": _BUCKETS[step], "key": f"toString({by})"},
+        "periods > 0",
+        spend={"cost": _kept("cost_nano"), "estimated": _kept("estimated_nano"), "tokens": _kept(f"({_ALL_TOKENS})")},
     )
-    exact = ", ".join(f"toInt64({name}) AS {name}" for name in ("cost", "estimated", "previous", "week", "week_before"))
-    sql = f"SELECT bucket, key, tokens, {exact} FROM ({sums}) WHERE {{customer:String}} != '' ORDER BY bucket, key"
+    sql = f"""
+        SELECT toUInt8(periods) AS periods, if(bitAnd(periods, {IN_WINDOW}), bucket, '') AS bucket, key,
+            toInt64(sum(cost)) AS cost, toInt64(sum(estimated)) AS estimated, sum(tokens) AS tokens
+        FROM ({sums}) AS spent WHERE {{customer:String}} != ''
+        GROUP BY periods, bucket, key ORDER BY bucket, key
+    """
     parameters: dict[str, Any] = {}
     for name, each in ranges.items():
         parameters |= each.parameters(name)
@@ -185,21 +186,19 @@ async def cost_trend(
 
 
 def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
+    points: defaultdict[tuple[str, str], list[_CostSums]] = defaultdict(list)
     cost: defaultdict[str, int] = defaultdict(int)
     previous: defaultdict[str, int] = defaultdict(int)
     for row in rows:
-        cost[row.key] += row.cost
-        previous[row.key] += row.previous
+        if row.periods & IN_WINDOW:
+            points[row.bucket, row.key].append(row)
+            cost[row.key] += row.cost
+        if row.periods & IN_PREVIOUS:
+            previous[row.key] += row.cost
     total = sum(cost.values())
-    keys = sorted(
-        (key for key in cost if cost[key] or previous[key]), key=lambda key: (-cost[key], -previous[key], key)
-    )
+    keys = sorted({*cost, *previous}, key=lambda key: (-cost[key], -previous[key], key))
     return CostTrend(
-        [
-            CostPoint(row.bucket, row.key, named[row.key], usd(row.cost), usd(row.estimated), row.tokens)
-            for row in rows
-            if row.bucket and (row.cost or row.tokens)
-        ],
+        [_point(bucket, key, named[key], part) for (bucket, key), part in sorted(points.items())],
         [
             CostTotal(key, named[key], usd(cost[key]), usd(previous[key]), cost[key] / total if total else 0.0)
             for key in keys
@@ -207,10 +206,20 @@ def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
         usd(total),
         usd(sum(previous.values())),
         usd(cost[""]),
-        usd(sum(row.estimated for row in rows)),
-        usd(sum(row.week for row in rows)) * MONTH_DAYS / RUN_RATE_DAYS,
-        usd(sum(row.week_before for row in rows)) * MONTH_DAYS / RUN_RATE_DAYS,
+        usd(sum(row.estimated for row in rows if row.periods & IN_WINDOW)),
+        _month(rows, IN_WEEK),
+        _month(rows, IN_WEEK_BEFORE),
     )
+
+
+def _point(bucket: str, key: str, label: str, rows: list[_CostSums]) -> CostPoint:
+    cost, estimated = sum(row.cost for row in rows), sum(row.estimated for row in rows)
+    return CostPoint(bucket, key, label, usd(cost), usd(estimated), sum(row.tokens for row in rows))
+
+
+def _month(rows: list[_CostSums], week: int) -> float:
+    """Spend of 30 days like those of this week."""
+    return usd(sum(row.cost for row in rows if row.periods & week)) * MONTH_DAYS / RUN_RATE_DAYS
 
 
 class CacheRow(msgspec.Struct, frozen=True):
