@@ -59,7 +59,6 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field"
     INVALID_FIELD = "invalid_field"
     TOO_LARGE = "too_large"
-    EXPIRED = "expired"  # older than the retention, so that nobody can tell any more whether it is a duplicate
     SERIES_LIMIT = "series_limit"
 
 
