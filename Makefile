@@ -6,20 +6,25 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+DASHBOARD := src/raingauge/web/static/dashboard/index.html
+PACKAGES := dashboard/node_modules/.package-lock.json
 
-.PHONY: run test lint format bench docs build clean
+.PHONY: run test lint format bench docs dashboard build clean
 
-run: $(INSTALLED) ## Install into .venv and start the server on port 4318
-	$(BIN)/raingauge serve
+run: $(INSTALLED) $(DASHBOARD) ## Install into .venv, build the dashboard, and start it full of made-up data
+	$(BIN)/raingauge demo
 
-test: $(INSTALLED_DEV) ## Every test, against real servers and files
+test: $(INSTALLED_DEV) $(DASHBOARD) ## Every test, against real servers, files, browsers and clients
 	$(BIN)/pytest
 
-lint: $(INSTALLED_DEV) ## Style, types, and docs that are generated from code
+dashboard: $(DASHBOARD) ## Build the dashboard into the package
+
+lint: $(INSTALLED_DEV) $(DASHBOARD) ## Style, types, size of the dashboard, and docs that are generated from code
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/python -m tests.docs.generate --check
+	cd dashboard && PYTHON=../$(BIN)/python npm run --silent check
 
 format: $(INSTALLED_DEV) ## Let the formatter decide
 	$(BIN)/ruff check --fix src tests
@@ -31,11 +36,11 @@ bench: $(INSTALLED_DEV) ## Figures of this machine, as ratios within one run
 docs: $(INSTALLED_DEV) ## Write the generated parts of the docs
 	$(BIN)/python -m tests.docs.generate
 
-build: $(INSTALLED_DEV) ## Wheel and sdist in dist/
+build: $(INSTALLED_DEV) $(DASHBOARD) ## Wheel and sdist in dist/, dashboard included
 	$(BIN)/python -m build
 
 clean: ## Remove everything that can be made again; data directories stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dashboard/node_modules $(dir $(DASHBOARD)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,4 +52,13 @@ $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) install -c constraints.txt -e '.[grpc,postgres]' --group dev
+	touch $@
+
+$(PACKAGES): dashboard/package.json dashboard/package-lock.json
+	cd dashboard && npm ci --silent --no-audit --no-fund
+	touch $@
+
+$(DASHBOARD): $(PACKAGES) $(shell find dashboard/src dashboard/public dashboard/scripts -type f 2>/dev/null) \
+		dashboard/index.html dashboard/vite.config.ts dashboard/tsconfig.json
+	cd dashboard && npm run --silent build
 	touch $@
