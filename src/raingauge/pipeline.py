@@ -33,7 +33,7 @@ from raingauge.store.writer import InsertBatch, InsertResult, Writer
 MAX_MESSAGES: Final = 2_000
 MAX_BYTES: Final = 16 * MIB
 GATHER_SECONDS: Final = 0.2
-"""How long a lone message waits for company: each insert makes files, and few large ones are better."""
+"""How long a batch that is not full waits for company: an insert of one row costs nearly as much as one of a thousand."""
 UNWELL_SECONDS: Final = 2.0
 """Pause before a store that refuses everything is tried again."""
 
@@ -111,7 +111,7 @@ class Pipeline:
         """Carry one batch through, waiting for messages at most `timeout_seconds`; how many messages it had."""
         if not self._queue.wait(timeout_seconds):
             return 0
-        if self._queue.depth().messages < MAX_MESSAGES // 10:
+        if self._queue.depth().messages < MAX_MESSAGES:
             self._stopping.wait(GATHER_SECONDS)
         leased = self._queue.lease(MAX_MESSAGES, MAX_BYTES)
         try:
