@@ -31,7 +31,7 @@ class LoopGainDialect:
     """JSON objects; errors are `{"error": code, "detail": sentence, …}`."""
 
     def accepted(self, head: Head, body: bytes) -> Answer:  # noqa: ARG002 - the dialect's signature
-        return json_answer(202, {"status": "ok"})
+        return _ACCEPTED
 
     def refused(self, head: Head, refusal: Refused) -> Answer:  # noqa: ARG002
         detail = {"detail": refusal.detail} if refusal.detail else {}
@@ -51,6 +51,9 @@ DIALECT: Final[Dialect] = LoopGainDialect()
 def json_answer(status: int, content: object) -> Answer:
     headers = (("Content-Type", "application/json"), *HEADERS.items())
     return Answer(status, msgspec.json.encode(content), headers)
+
+
+_ACCEPTED: Final = json_answer(202, {"status": "ok"})
 
 
 def admit_library(head: Head) -> None:
