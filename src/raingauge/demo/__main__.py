@@ -97,7 +97,9 @@ def _month(now: datetime, scale: float, progress: Progress, bar: TaskID) -> Iter
 def _say_ready(console: Console, told: Job) -> None:
     console.print(f"\n{_STORIES}", highlight=False)
     console.print("The demo is ready; a little goes on happening. Ctrl-C stops it.", highlight=False)
-    console.print(f"Sign in (once, within {told.link_minutes:g} minutes):  {told.link}\n", highlight=False, soft_wrap=True)
+    console.print(
+        f"Sign in (once, within {told.link_minutes:g} minutes):  {told.link}\n", highlight=False, soft_wrap=True
+    )
 
 
 def _leave_with_parent() -> None:

@@ -73,7 +73,9 @@ class DemoApplication:
                 if state is not None:
                     job.write(path, state)
             if not path.exists():
-                _say(f"{self._settings.data_dir} is no empty data directory: the demo adds nothing to it and just serves.")
+                _say(
+                    f"{self._settings.data_dir} is no empty data directory: the demo adds nothing to it and just serves."
+                )
                 return
             code = _link(database, job.read(path).token_id, self._settings[SIGNIN_LINK_SECONDS])
         except NotFound:
@@ -88,7 +90,7 @@ class DemoApplication:
             link_minutes=self._settings[SIGNIN_LINK_SECONDS] / 60,
             scale=self._scale,
         )
-        self._sender = subprocess.Popen([sys.executable, "-m", "raingauge.demo"], stdin=subprocess.PIPE)  # noqa: S603
+        self._sender = subprocess.Popen([sys.executable, "-m", "raingauge.demo"], stdin=subprocess.PIPE)
         # The pipe stays open: when this process dies, its end tells the sender to leave.
         if self._sender.stdin is not None:
             self._sender.stdin.write(msgspec.json.encode(told) + b"\n")

@@ -51,7 +51,9 @@ class _Reporter:
         yield self._export("Logs", "com.anthropic.claude_code.events", VERSION, records)
         points = self._points()
         metrics = [_sum(name, unit, found) for (name, unit), found in points.items()]
-        message = envelope("Metrics", self._resource, {"name": "com.anthropic.claude_code", "version": VERSION}, metrics)
+        message = envelope(
+            "Metrics", self._resource, {"name": "com.anthropic.claude_code", "version": VERSION}, metrics
+        )
         yield export(SENDER, "Metrics", message, sum(map(len, points.values())))
 
     def _export(self, signal: str, scope: str, version: str, records: list[dict[str, Any]]) -> Request:
@@ -89,7 +91,9 @@ class _Reporter:
         use: dict[str, Value] = {"tool_use_id": step.use_id, "gen_ai.tool.call.id": step.use_id}
         decided_us = step.at_us + step.wait_ms * 1000
         waited: dict[str, Value] = {"duration_ms": step.wait_ms, "decision": step.decision, "source": step.decided_by}
-        yield self._span(trace_id, _span_id("w" + step.use_id), span_id, "tool.blocked_on_user", step.at_us, decided_us, waited)
+        yield self._span(
+            trace_id, _span_id("w" + step.use_id), span_id, "tool.blocked_on_user", step.at_us, decided_us, waited
+        )
         if step.decision == "accept":
             ran: dict[str, Value] = {"duration_ms": step.run_ms, "success": not step.error, **use}
             if step.error:
@@ -137,7 +141,9 @@ class _Reporter:
         for at_us, name, span_id, about in sorted(found, key=lambda one: one[:2]):
             yield self._record(prompt, at_us, name, span_id, about)
 
-    def _record(self, prompt: Prompt, at_us: int, name: str, span_id: str, about: Mapping[str, Value]) -> dict[str, Any]:
+    def _record(
+        self, prompt: Prompt, at_us: int, name: str, span_id: str, about: Mapping[str, Value]
+    ) -> dict[str, Any]:
         at_ms = at_us // 1000
         moment = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         event: dict[str, Value] = {
@@ -177,7 +183,13 @@ class _Reporter:
                     add("token.usage", "tokens", prompt, tokens, **about, type=kind)
             tools = [step for step in steps if isinstance(step, Tool)]
             waited_seconds = sum(tool.wait_ms for tool in tools if tool.decided_by != "config") / 1000
-            add("active_time.total", "s", prompt, round((prompt.end_us - prompt.at_us) / 1e6 - waited_seconds, 3), type="cli")
+            add(
+                "active_time.total",
+                "s",
+                prompt,
+                round((prompt.end_us - prompt.at_us) / 1e6 - waited_seconds, 3),
+                type="cli",
+            )
             if not self._bot:
                 add("active_time.total", "s", prompt, round(waited_seconds + prompt.length / 12, 3), type="user")
             self._add_edits(add, prompt, [tool for tool in tools if tool.name in _EDITING])
@@ -191,8 +203,8 @@ class _Reporter:
         done = sum(edit.decision == "accept" and not edit.error for edit in edits)
         add("lines_of_code.count", "", prompt, float(done * (5 + prompt.length % 23)), type="added")
         add("lines_of_code.count", "", prompt, float(done * (prompt.length % 11)), type="removed")
-        add("commit.count", "", prompt, float(done > 2), **{})
-        add("pull_request.count", "", prompt, float(done > 4), **{})
+        add("commit.count", "", prompt, float(done > 2))
+        add("pull_request.count", "", prompt, float(done > 4))
 
 
 def _standard(session: Session) -> dict[str, Value]:

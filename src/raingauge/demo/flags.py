@@ -72,7 +72,9 @@ def first_requests(now: datetime) -> Iterator[Request]:
 def request(random: Random, resolver: Resolver, now: datetime, seconds: int = FLUSH_SECONDS) -> Request:
     """One flush: latencies, reasons, which variants were given, and a few exposures."""
     resolves = max(1, int(resolver.per_second * seconds * random.uniform(0.8, 1.2)))
-    latencies = [max(1, int(random.lognormvariate(math.log(resolver.median_us), resolver.spread))) for _ in range(resolves)]
+    latencies = [
+        max(1, int(random.lognormvariate(math.log(resolver.median_us), resolver.spread))) for _ in range(resolves)
+    ]
     weights = (90, 7, 1, 0.3, 0.2)
     reasons = Counter(random.choices(tuple(_REASON_NAMES), weights, k=resolves))
     variants = {

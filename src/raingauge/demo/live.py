@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final, NoReturn
 
-from raingauge.demo import flags, loops, story, work
+from raingauge.demo import flags, loops, story, usage, work
 from raingauge.demo.send import Client
 from raingauge.demo.senders import session_requests
 from raingauge.demo.wire import Request
@@ -17,6 +17,7 @@ TICK_SECONDS: Final = 5
 _FLUSHES: Final = flags.FLUSH_SECONDS // TICK_SECONDS
 _PROMPTS: Final = 6
 _LOOPS: Final = 12
+_SESSIONS: Final = 4
 
 
 def run(client: Client) -> NoReturn:
@@ -39,3 +40,5 @@ def _happening(random: Random, now: datetime, tick: int) -> Iterator[Request]:
         yield from session_requests(work.live_session(random, now))
     if tick % _LOOPS == 0:
         yield loops.request(random, now, now)
+    if tick % _SESSIONS == 0:
+        yield from usage.live_requests(random, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -41,16 +42,19 @@ WORKLOADS: Final = (
     Workload("code-repair", "claude-agent-sdk", "test_repair", "platform", 22, 0.52, (78, 9, 5, 2, 6), 0.064),
     Workload("release-notes", "openai-agents", "draft_review", "platform", 8, 0.41, (90, 7, 0, 0, 3), 0.018),
     Workload("sql-from-text", "langchain", "validator_loop", "data", 12, 0.48, (82, 8, 4, 1, 5), 0.009),
-    Workload(story.DIVERGING_WORKLOAD, "crewai", "extract_verify", "checkout", 14, 0.44, (86, 6, 3, 2, 3), 0.021),
+    Workload(story.DIVERGING_WORKLOAD, "crewai", "extract_verify", "checkout", 20, 0.44, (86, 6, 3, 2, 3), 0.021),
 )
-_DIVERGING: Final = (38, 8, 9, 41, 4)
+_DIVERGING: Final = (30, 7, 8, 51, 4)
+
+_LEAST_PER_DAY: Final = 20
+"""With fewer, a small demo would not show which workload diverges."""
 
 
 def requests(now: datetime, day: datetime, scale: float) -> Iterator[Request]:
     """The loops of one day that ended before `now`; fewer at weekends."""
     random = story.seeded("loops", story.days_ago(now, day))
     busy = 0.35 if day.weekday() >= 5 else random.uniform(0.85, 1.15)
-    for _ in range(max(1, round(LOOPS_PER_DAY * busy * scale))):
+    for _ in range(max(_LEAST_PER_DAY, round(LOOPS_PER_DAY * busy * scale))):
         at = day + timedelta(hours=min(23.0, max(0.0, random.gauss(12, 4))))
         if at < now:
             yield request(random, at, now)
@@ -105,7 +109,7 @@ def _errors(random: Random, outcome: str, gain: float) -> list[float]:
 
 def _profile(errors: list[float]) -> list[float]:
     """The loop gain of each iteration from the second on, the first of which is not told."""
-    return [round(after / before, 4) for before, after in zip(errors[1:], errors[2:], strict=False)]
+    return [round(after / before, 4) for before, after in pairwise(errors[1:])]
 
 
 def _loop(outcome: str, errors: list[float]) -> dict[str, Any]:

@@ -73,7 +73,11 @@ def _in_time(prompt: Prompt) -> list[Step]:
 def _codex_events(step: Step) -> Iterator[dict[str, Value]]:
     if isinstance(step, Call):
         if step.error:
-            yield {"event.name": "codex.api_request", "duration_ms": str(step.duration_ms), "http.response.status_code": 503}
+            yield {
+                "event.name": "codex.api_request",
+                "duration_ms": str(step.duration_ms),
+                "http.response.status_code": 503,
+            }
             return
         whole = step.input_tokens + step.cache_read_tokens + step.cache_creation_tokens
         yield {

@@ -74,27 +74,15 @@ class Client:
                 time.sleep(_PAUSE_SECONDS)
 
 
-def post_all(
-    client: Callable[[], Client], requests: Iterable[Request], sent: Callable[[Request], None]
-) -> None:
+def post_all(client: Callable[[], Client], requests: Iterable[Request], sent: Callable[[Request], None]) -> None:
     """Post many requests, some at once and in no exact order, each thread with a client of its own.
 
-    `sent` hears of each in the calling thread once it has been handed out. Raises Unwelcome.
+    `sent` hears in the calling thread of each that was handed out. Raises Unwelcome.
     """
     waiting: Queue[Request | None] = Queue(2 * AT_ONCE)
     refused: list[Unwelcome] = []
-
-    def work() -> None:
-        mine = client()
-        while (request := waiting.get()) is not None:
-            try:
-                if not refused:
-                    mine.post(request)
-            except Unwelcome as error:
-                refused.append(error)
-
     # Daemons: whoever is told to leave does not wait for answers.
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(AT_ONCE)]
+    threads = [threading.Thread(target=_work, args=(client(), waiting, refused), daemon=True) for _ in range(AT_ONCE)]
     for thread in threads:
         thread.start()
     for request in requests:
@@ -108,3 +96,13 @@ def post_all(
         thread.join()
     if refused:
         raise refused[0]
+
+
+def _work(client: Client, waiting: Queue[Request | None], refused: list[Unwelcome]) -> None:
+    """Post what waits until there is a None; after a refusal only take it away, so that nobody waits for room."""
+    while (request := waiting.get()) is not None:
+        try:
+            if not refused:
+                client.post(request)
+        except Unwelcome as error:
+            refused.append(error)

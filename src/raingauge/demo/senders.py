@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from raingauge.demo import claude, flags, loops, other_agents, work
+from raingauge.demo import claude, flags, loops, other_agents, usage, work
 from raingauge.demo.wire import Request
 from raingauge.demo.work import Session
 
-SENDERS: Final = (claude.SENDER, loops.SENDER, *(resolver.label for resolver in flags.RESOLVERS))
+SENDERS: Final = (claude.SENDER, loops.SENDER, usage.SENDER, *(resolver.label for resolver in flags.RESOLVERS))
 
 
 def day_requests(now: datetime, day: datetime, scale: float) -> Iterator[Request]:
@@ -18,6 +18,7 @@ def day_requests(now: datetime, day: datetime, scale: float) -> Iterator[Request
     for session in work.sessions(now, day, scale):
         yield from session_requests(session)
     yield from loops.requests(now, day, scale)
+    yield from usage.requests(now, day, scale)
 
 
 def session_requests(session: Session) -> Iterator[Request]:

@@ -164,7 +164,7 @@ def _session(random: Random, person: Person, at: datetime, prompts: int, now: da
     session_id = uuid(random)
     done = []
     for _ in range(prompts):
-        prompt = _prompt(random, conversation, at_us, min(30, 1 + int(random.lognormvariate(1.7, 0.6))))
+        prompt = _prompt(random, conversation, at_us, min(30, 1 + int(random.lognormvariate(1.45, 0.6))))
         if prompt.end_us < now_us:
             done.append(prompt)
         pause_seconds = 5 if person in story.BOTS else random.uniform(40, 700)
@@ -283,7 +283,9 @@ class _Conversation:
 
 def _moved(prompt: Prompt, by_us: int) -> Prompt:
     return prompt._replace(
-        at_us=prompt.at_us + by_us, end_us=prompt.end_us + by_us, steps=tuple(_step(step, by_us) for step in prompt.steps)
+        at_us=prompt.at_us + by_us,
+        end_us=prompt.end_us + by_us,
+        steps=tuple(_step(step, by_us) for step in prompt.steps),
     )
 
 
