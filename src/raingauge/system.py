@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -46,6 +48,14 @@ def _settle(future: Future[Appended], found: Appended | BaseException) -> None:
         future.set_exception(found)
     else:
         future.set_result(found)
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """How many names, and how many rows of which tables, were deleted."""
+
+    names: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
 
 
 class System:
@@ -131,11 +141,35 @@ class System:
 
     def erase_customer(self, customer: str) -> dict[str, int]:
         """Delete all facts of a customer, those still waiting in the queue too; how many rows of each table."""
+        self._store_waiting()
+        self.forwards.erase(customer)
+        return {table.name: self.store.writer.erase(table.name, customer) for table in fact_tables(CONTRACTS)}
+
+    def forget(self, person: str, customers: Sequence[str], facts: bool) -> Forgotten:
+        """Delete the readable name of a person, and with `facts` every row about this person.
+
+        `person` is an e-mail address, another id that was sent, or the keyed hash that reads show. Messages that are
+        still waiting count too.
+        """
+        self._store_waiting()
+        identity_key = self.vault.subkey("identity")
+        found = Forgotten()
+        for customer in customers:
+            keys = {person}.union(
+                *(one.person_keys(person, customer, identity_key) for one in CONTRACTS if one.person_keys)
+            )
+            found.names += sum(self.people.forget(customer, key) for key in sorted(keys))
+            if facts:
+                for table in fact_tables(CONTRACTS):
+                    if table.person and (rows := self.store.writer.erase(table.name, customer, sorted(keys))):
+                        found.rows[table.name] = found.rows.get(table.name, 0) + rows
+        return found
+
+    def _store_waiting(self) -> None:
+        """Wait until what is queued now is stored, so that it does not appear after a deletion."""
         if self._pipeline is None and self.queue.depth().messages:
             self.start()
         self._until_stored(self.queue.last_id)
-        self.forwards.erase(customer)
-        return {table.name: self.store.writer.erase(table.name, customer) for table in fact_tables(CONTRACTS)}
 
     def round_trip(self) -> dict[str, bool]:
         """Send each intake's example through the queue into the store and take it out again; which arrived."""

@@ -29,7 +29,7 @@ class Total(msgspec.Struct, frozen=True):
 def send(stored: Any, body: bytes, message_id: int, label: str = "edge-1") -> dict[str, Any]:
     received = Received(message_id, "cust_0123456789abcdef", token_label=label, identity_key=b"k" * 32)
     result = stored.insert(decode_write(body, received), message_id=message_id)
-    return {name: tuple(counts) for name, counts in result.tables.items()}
+    return {name: tuple(counts[:3]) for name, counts in result.tables.items()}
 
 
 def total(stored: Any) -> Total:
@@ -78,8 +78,9 @@ def test_a_redelivered_message_counts_once_and_an_equal_one_counts_again(stored_
 def test_an_exposure_sent_twice_is_stored_once(stored_facts: Any, protobuf: Body) -> None:
     """A fallback that repeats a batch the primary had stored adds deltas, as it must, but no exposure."""
     stored = stored_facts(FLAGS)
-    assert (1, 0, 0) == send(stored, protobuf("local_sdk"), START)["flag_exposures"]
-    assert (0, 1, 0) == send(stored, protobuf("local_sdk"), START + 1, label="other")["flag_exposures"]
+    first = send(stored, protobuf("local_sdk"), START)["flag_exposures"]
+    again = send(stored, protobuf("local_sdk"), START + 1, label="other")["flag_exposures"]
+    assert [(1, 0), (0, 1)] == [counts[:2] for counts in (first, again)]
 
 
 def test_exposures_with_the_same_resolve_id_stay_apart(stored_facts: Any) -> None:
