@@ -60,6 +60,7 @@ class Operations:
             "rollup.run": self.rollup_run,
             "retention.run": self.retention_run,
             "customer.erase": self.customer_erase,
+            "people.forget": self.people_forget,
             "doctor.look": self.doctor_look,
             "doctor.round_trip": self.doctor_round_trip,
         }
@@ -99,6 +100,16 @@ class Operations:
     def customer_erase(self, customer: str) -> dict[str, int]:
         """Delete a customer's facts from every table; how many rows of each."""
         return self._system.erase_customer(customer)
+
+    def people_forget(self, person: str, customer: str | None = None, facts: bool = False) -> dict[str, Any]:
+        """Forget a person at one customer or, without one, at all of them."""
+        if not (name := person.strip()):
+            raise OperationFailed("name the person: an e-mail address, an id that was sent, or a keyed hash")
+        known = [one.customer_id for one in self._system.directory.customers()]
+        if customer is not None and customer not in known:
+            raise OperationFailed(f"{customer}: no such customer")
+        forgotten = self._system.forget(name, known if customer is None else [customer], facts)
+        return {"names": forgotten.names, "rows": forgotten.rows}
 
     def doctor_look(self) -> dict[str, Any]:
         """What only the owner of the directory can see."""

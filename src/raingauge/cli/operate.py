@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from raingauge import __version__
+from raingauge.cli.control import AsJson
 from raingauge.cli.options import DataDir, settings_from
 from raingauge.operations import ask
 
@@ -52,6 +53,22 @@ def doctor(data_dir: DataDir = None) -> None:
             print(f"     {finding.advice}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)
+
+
+def forget(
+    person: Annotated[str, typer.Argument(metavar="EMAIL|KEY", help="As it was sent, or as reads show the person.")],
+    customer: Annotated[str | None, typer.Option("--customer", help="Only at this customer; else at all.")] = None,
+    facts: Annotated[bool, typer.Option("--facts", help="Also delete every row about this person.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Forget a person's name at once: what is stored is about nobody in particular then. There is no way back."""
+    told = ask(settings_from(data_dir), "people.forget", person=person, customer=customer, facts=facts)
+    if as_json:
+        print(json.dumps(told))
+        return
+    rows = ", ".join(f"{count} of {table}" for table, count in told["rows"].items())
+    print(f"names: {told['names']}" + (f"\nrows:  {rows or 0}" if facts else ""))
 
 
 def privacy() -> None:

@@ -173,20 +173,26 @@ class Writer:
         with self._lock:
             return self._next_number()
 
-    def erase(self, table: str, customer: str) -> int:
-        """Delete a customer's rows of a table, and what was summed up from them; how many rows there were."""
+    def erase(self, table: str, customer: str, people: Sequence[str] = ()) -> int:
+        """Delete a customer's rows of a table, and what was summed up from them; how many rows there were.
+
+        With `people`, only what is about these keyed hashes, in a table that has a column for them.
+        """
         with self.upkeep, self._lock:
-            parameters = {"customer": customer}
+            parameters: dict[str, object] = {"customer": customer, "people": list(people)}
+            person = self._tables[table].person
             target = schema.name(self._tables[table].name)
             where = "WHERE customer = {customer:String}"
+            if people:
+                where += f" AND {schema.name(person)} IN {{people:Array(String)}}"
             ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
             if count:
                 self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
                 self._series.forget()
-            if kept := self._identities.get(table):
+            if not people and (kept := self._identities.get(table)):
                 kept.forget(customer)
             for rollup in self._rollups:
-                if rollup.source == table:
+                if rollup.source == table and (not people or any(one.name == person for one in rollup.columns)):
                     self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
             return int(count)
 

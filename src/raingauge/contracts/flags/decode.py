@@ -74,7 +74,9 @@ decode_ingest = partial(decode, wrapped=True)
 
 def person_key(targeting_key: str, identity_key: bytes) -> str:
     """32 hexadecimal digits that stand for an end user, different on every installation."""
-    return hashlib.blake2b(targeting_key.encode(), digest_size=16, key=identity_key, person=b"targeting key").hexdigest()
+    return hashlib.blake2b(
+        targeting_key.encode(), digest_size=16, key=identity_key, person=b"targeting key"
+    ).hexdigest()
 
 
 class _Unusable(Exception):

@@ -27,6 +27,11 @@ def person_key(identity_key: bytes, customer: str, value: str) -> str:
     return digest[:16].hex()
 
 
+def person_keys(name: str, customer: str, identity_key: bytes) -> set[str]:
+    """The keys of whoever has this e-mail address, account or id."""
+    return {person_key(identity_key, customer, value) for value in (name, name.lower())}
+
+
 class People:
     """Keys of the people in one message, and their readable names."""
 
