@@ -1077,6 +1077,8 @@ export interface components {
             contract: string;
             title: string;
             items: number;
+            /** Format: date-time */
+            last_at: string;
         };
         /** Bucket */
         Bucket: {
@@ -1962,9 +1964,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1985,9 +1987,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2008,9 +2010,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2033,9 +2035,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2071,9 +2073,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2094,9 +2096,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2117,9 +2119,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
-                    "Cache-Control"?: string;
                     "Referrer-Policy"?: string;
+                    "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -137,7 +137,7 @@ const SCREEN: Readonly<Record<string, string>> = { otlp: "/agents", loopgain: "/
 function Kinds({ rows }: { rows: readonly Arrived[] }) {
   const kinds = tally(rows, (row) => row.contract, (row) => row.items).map(({ key, value }) => {
     const own = rows.filter((row) => row.contract === key);
-    return { key, value, title: own[0]!.title, last: Math.max(...own.map((row) => Date.parse(row.at))) };
+    return { key, value, title: own[0]!.title, last: Math.max(...own.map((row) => Date.parse(row.last_at))) };
   });
   const columns: readonly Column<(typeof kinds)[number]>[] = [
     { id: "title", title: "Kind", value: (row) => row.title },

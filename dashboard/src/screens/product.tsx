@@ -101,7 +101,7 @@ function ActiveChart({ daily, period }: { daily: ActiveRead; period: ReturnType<
   const rows = daily.data?.data ?? [];
   if (!rows.length)
     return (
-      <Card title="Active installations">
+      <Card title="Active installations" span={8}>
         <States of={daily} height={220} isEmpty={() => true} empty="No installation was active in this time range.">
           {() => null}
         </States>
@@ -146,7 +146,7 @@ function Variants({ whole, past, compare }: { whole: ActiveRead; past: ActiveRea
 }
 
 function Funnel({ params }: { params: Params }) {
-  const funnel = useRead("/api/analytics/funnel", { ...params, by: "sessions" });
+  const funnel = useRead("/api/analytics/funnel", { ...params, by: "session" });
   return (
     <Card title="Steps of a session" span={6} meaning="How many sessions came through each step of the agent loop and all steps before it.">
       <States of={funnel} isEmpty={(page) => !page.data.length}>

@@ -23,18 +23,20 @@ _LONGEST: Final = (("minute", timedelta(hours=6)), ("hour", timedelta(days=4)))
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """Items of one contract that were stored and arrived in the step that begins at `at`."""
+    """Items of one contract that were stored and arrived in the step that begins at `at`; the last of them `last_at`."""
 
     at: datetime
     contract: str
     title: str
     items: int
+    last_at: datetime
 
 
 class _Sum(msgspec.Struct, frozen=True):
     at: datetime
     contract: str
     items: int
+    last_at: datetime
 
 
 def handler(contracts: Sequence[Contract]) -> HTTPRouteHandler:
@@ -53,17 +55,18 @@ def handler(contracts: Sequence[Contract]) -> HTTPRouteHandler:
         """Stored items by contract and time of arrival."""
         start = _STARTS[step if step != "auto" else _step_for(window)]
         parts = " UNION ALL ".join(
-            f"SELECT {start} AS at, '{name}' AS contract, count() AS items FROM {table}"  # noqa: S608 - our own names
+            f"SELECT {start} AS at, '{name}' AS contract, count() AS items, max(received_at) AS last_at FROM {table}"  # noqa: S608 - our own names
             " WHERE customer = {customer:String} AND message_id >= toUnixTimestamp64Micro({since:DateTime64(6)})"
             " AND message_id < toUnixTimestamp64Micro({until:DateTime64(6)}) GROUP BY at"
             for name, table in counted
         )
         sql = (
-            f"SELECT at, contract, sum(items) AS items FROM ({parts})"  # noqa: S608
+            f"SELECT at, contract, sum(items) AS items, max(last_at) AS last_at FROM ({parts})"  # noqa: S608
             " GROUP BY at, contract ORDER BY at, contract LIMIT {limit:UInt32}"
         )
         page = await facts.page(window, sql, _Sum)
-        return Page([Arrived(row.at, row.contract, titles[row.contract], row.items) for row in page.data], page.meta)
+        rows = [Arrived(row.at, row.contract, titles[row.contract], row.items, row.last_at) for row in page.data]
+        return Page(rows, page.meta)
 
     return read_arrivals
 
