@@ -59,7 +59,9 @@ def test_both_readings_agree_on_every_body(
     make_loop: MakeLoop, changes: dict[str, str], prefix: str, suffix: str
 ) -> None:
     """Whether a body takes the fast way changes neither what is stored nor what is answered."""
-    marks = {name: f"@{number}@" for number, name in enumerate(changes)}
+    # Inner members first: an object that is replaced as a whole has none.
+    inner_first = sorted(changes, key=lambda name: name.count("__"), reverse=True)
+    marks = {name: f"@{number}@" for number, name in enumerate(inner_first)}
     text = json.dumps(make_loop(**marks))
     for name, mark in marks.items():
         text = text.replace(f'"{mark}"', changes[name])
