@@ -35,18 +35,14 @@ _CLAUDE_HELP: Final = """\
 _CLAUDE_SHELL: Final = "# Or for one shell:\n"
 
 
-def _authorization(token: str) -> str:
-    # Values of this variable are percent-decoded by exporters that follow the specification.
-    return f"Authorization=Bearer%20{token}"
-
-
 def _claude_environment(url: str, token: str) -> dict[str, str]:
     return {
         "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
         "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1",
         **_EXPORTERS,
         "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-        "OTEL_EXPORTER_OTLP_HEADERS": _authorization(token),
+        # Written as in the vendor's own documentation, with a plain space.
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {token}",
         **_SHORT_INTERVALS,
         "OTEL_METRICS_INCLUDE_REPOSITORY": "true",
     }
@@ -124,7 +120,8 @@ def _otel(url: str, token: str) -> str:
     environment = {
         **_EXPORTERS,
         "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-        "OTEL_EXPORTER_OTLP_HEADERS": _authorization(token),
+        # The specification wants this value percent-encoded.
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{token}",
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
     }
     return f"# Any OpenTelemetry SDK; http/json works as well.\n{_exports(environment)}"

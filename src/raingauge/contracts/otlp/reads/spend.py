@@ -175,7 +175,7 @@ async def cost_trend(
         SELECT toUInt8(periods) AS periods, if(bitAnd(periods, {IN_WINDOW}), bucket, '') AS bucket, key,
             toInt64(sum(cost)) AS cost, toInt64(sum(estimated)) AS estimated, sum(tokens) AS tokens
         FROM ({sums}) AS spent WHERE {{customer:String}} != ''
-        GROUP BY periods, bucket, key ORDER BY bucket, key
+        GROUP BY periods, bucket, key HAVING cost != 0 OR tokens != 0 ORDER BY bucket, key
     """
     parameters: dict[str, Any] = {}
     for name, each in ranges.items():
