@@ -9,7 +9,9 @@ from raingauge.contracts.loopgain.adoption import adoption
 from raingauge.contracts.loopgain.alerts import ALERTS
 from raingauge.contracts.loopgain.connect import CONNECTIONS
 from raingauge.contracts.loopgain.intake import AGGREGATE, FUNNEL
+from raingauge.contracts.loopgain.prometheus import families
 from raingauge.contracts.loopgain.reads import READS
+from raingauge.contracts.loopgain.rollups import LOOP_TOTALS
 from raingauge.contracts.loopgain.tables import FUNNEL_EVENTS, LOOP_EVENTS, RETENTION_DAYS, TRAJECTORIES
 from raingauge.contracts.loopgain.wire import FUNNEL_SCHEMA_VERSION, SCHEMA_VERSIONS
 
@@ -26,8 +28,10 @@ LOOPGAIN: Final = Contract(
     title="LoopGain",
     intakes=(AGGREGATE, FUNNEL),
     tables=(LOOP_EVENTS, FUNNEL_EVENTS),
+    rollups=(LOOP_TOTALS,),
     handlers=(*READS, *ALERTS, adoption),
     knobs=(TRAJECTORIES, RETENTION_DAYS),
     health=HEALTH,
     connections=CONNECTIONS,
+    prometheus=families,
 )
