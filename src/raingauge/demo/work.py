@@ -247,7 +247,7 @@ class _Conversation:
         parent = self._agent.id if self._agent else ""
         agent = Agent(f"a{random.randbytes(6).hex()}", kind, parent)
         model = story.HAIKU if kind == "Explore" and self._model == story.SONNET else self._model
-        steps, end_us = _Conversation(random, model, agent).run(at_us + 50 * _MS_US, calls)
+        steps, end_us = _Conversation(random, model, agent, cold=self._cold).run(at_us + 50 * _MS_US, calls)
         run_ms = (end_us - at_us) // _MS_US
         return Tool(at_us, "Agent", self._use_id(), 1, run_ms, "accept", "config", "", self._agent, steps)
 
