@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from raingauge import __version__
+from raingauge.address import announce, withdraw
 from raingauge.auth.credential import Credential
 from raingauge.auth.visitors import Visitors
 from raingauge.contract import Scope
@@ -77,6 +78,7 @@ class Application:
         try:
             system.start()
             greet(system, self._base_url)
+            announce(self._settings.data_dir, self._base_url)
             self._app = build(system, self._executor, self._base_url)
         except BaseException:
             system.close()
@@ -101,6 +103,7 @@ class Application:
 
     def _close(self) -> None:
         if self._system is not None:
+            withdraw(self._settings.data_dir)
             self._system.close()
         self._executor.shutdown()
         log.info("stopped", action="server.stopped")

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import httpx
 
+from raingauge.address import base_url
 from raingauge.control import tokens
 from raingauge.control.database import Database
 from raingauge.errors import RaingaugeError
 from raingauge.operations import OperationFailed, ask
 from raingauge.owner import holder
-from raingauge.settings import HOST, MIB, PORT, PUBLIC_URL, Settings
+from raingauge.settings import MIB, Settings
 
 FREE_BYTES_WANTED = 512 * MIB
 CLOCK_SECONDS_ALLOWED = 1.0
@@ -96,11 +97,11 @@ def _credentials(settings: Settings) -> Finding:
 
 
 def _reachable(settings: Settings) -> Finding:
-    url = settings[PUBLIC_URL].rstrip("/") or f"http://{settings[HOST]}:{settings[PORT]}"
+    url = base_url(settings)
     try:
         answer = httpx.get(f"{url}/-/ready", timeout=5)
     except httpx.HTTPError as error:
-        advice = "is it on another address? pass the same RAINGAUGE_HOST, _PORT or _PUBLIC_URL as to the server"
+        advice = "can this machine reach that address? see RAINGAUGE_PUBLIC_URL"
         return Finding("address", False, f"{url}: {type(error).__name__}", advice)
     return Finding("address", answer.status_code == 200, f"{url} answers {answer.status_code}")
 

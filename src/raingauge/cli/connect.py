@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from raingauge.address import base_url
 from raingauge.cli.options import DataDir, settings_from
 from raingauge.contract import Connection
 from raingauge.control import customers, tokens
 from raingauge.control.database import Database
 from raingauge.errors import NotFound
-from raingauge.settings import HOST, PORT, PUBLIC_URL, Settings
+from raingauge.settings import Settings
 
 
 def connections() -> dict[str, Connection]:
@@ -40,7 +41,7 @@ def command(
         raise NotFound(f"no client {client}: one of {', '.join(known)}")
     settings = settings_from(data_dir)
     chosen = known[client]
-    url = endpoint.rstrip("/") or settings[PUBLIC_URL].rstrip("/") or f"http://{settings[HOST]}:{settings[PORT]}"
+    url = endpoint.rstrip("/") or base_url(settings)
     print(chosen.snippet(url, token or _issued(settings, chosen, customer)))
 
 

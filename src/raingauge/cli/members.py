@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from raingauge.address import base_url
 from raingauge.cli.control import AsJson, control_data, load_settings, now, print_json, print_table, shown
 from raingauge.cli.options import DataDir
 from raingauge.control import customers, links, members
 from raingauge.control.members import Member, Role
 from raingauge.control.sessions import Owner
 from raingauge.errors import Conflict, NotFound
-from raingauge.settings import HOST, PORT, PUBLIC_URL, SIGNIN_LINK_SECONDS
+from raingauge.settings import SIGNIN_LINK_SECONDS
 
 app = typer.Typer(name="member", help="Add, list and remove members.", no_args_is_help=True)
 
@@ -44,7 +45,7 @@ def signin_link(
     with control_data(data_dir) as database, database.write() as db:
         member = _member_or_first(db, address, customer)
         code = links.issue(db, Owner(email=member.email), lifetime=lifetime, now=at)
-    url = links.address(settings[PUBLIC_URL].rstrip("/") or f"http://{settings[HOST]}:{settings[PORT]}", code)
+    url = links.address(base_url(settings), code)
     if as_json:
         details = {"customer_id": member.customer_id, "email": member.email, "role": str(member.role)}
         print_json({"url": url, "expires_at": at + lifetime, **details})

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from raingauge.address import base_url
 from raingauge.cli.control import (
     AsJson,
     control_data,
@@ -22,7 +23,7 @@ from raingauge.contract import Scope
 from raingauge.control import customers, tokens
 from raingauge.control.customers import Tier
 from raingauge.control.tokens import Issued, Token
-from raingauge.settings import HOST, PORT, PUBLIC_URL, Settings
+from raingauge.settings import Settings
 
 app = typer.Typer(name="token", help="Issue, list, rotate and revoke tokens.", no_args_is_help=True)
 
@@ -160,7 +161,7 @@ def _details(token: Token) -> dict[str, object]:
 
 
 def _print_issued(issued: Issued, tier: str, settings: Settings) -> None:
-    endpoint = settings[PUBLIC_URL] or f"http://{settings[HOST]}:{settings[PORT]}"
+    endpoint = base_url(settings)
     typer.echo(f"Customer ID:  {issued.record.customer_id}")
     if tier:
         typer.echo(f"Tier:         {tier}")

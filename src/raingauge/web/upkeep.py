@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
 
 from raingauge.auth.credential import Credential
 from raingauge.contract import Column, Contract, Knob, Reason, Refused, Scope
@@ -94,7 +95,7 @@ def handlers(contracts: Sequence[Contract], keeping: Keeping) -> list[HTTPRouteH
         status_code=200,
         sync_to_thread=True,
     )
-    def retry(request: AnyRequest, data: Chosen) -> Done:
+    def retry(request: AnyRequest, data: JSONBody[Chosen]) -> Done:
         """Queue dead letters again with fresh tries."""
         operators_only(request)
         return Done(keeping.queue.retry_dead_letters(data.message_ids))
@@ -106,7 +107,7 @@ def handlers(contracts: Sequence[Contract], keeping: Keeping) -> list[HTTPRouteH
         status_code=200,
         sync_to_thread=True,
     )
-    def purge(request: AnyRequest, data: Chosen) -> Done:
+    def purge(request: AnyRequest, data: JSONBody[Chosen]) -> Done:
         """Delete dead letters for good."""
         operators_only(request)
         return Done(keeping.queue.purge_dead_letters(data.message_ids))

@@ -270,6 +270,7 @@ def test_deleting_asks_first(command: Command) -> None:
         "customer_id": issued["customer_id"],
         "deleted": True,
         "tokens": 1,
+        "rows": 0,
     }
     assert command("customer", "list", "--json").json == command("token", "list", "--json").json == []
 
