@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 from tests.support.server import Server, balanced, until
 
@@ -74,7 +75,10 @@ def test_everything_that_was_sent_is_stored(demo: Demo) -> None:
 def test_the_link_signs_in(demo: Demo) -> None:
     """A person gets from the terminal to the dashboard."""
     link = next(line.split()[-1] for line in demo.said().splitlines() if line.startswith("Sign in (once"))
-    assert link.startswith(f"{demo.url}/signin/")
+    with httpx.Client(trust_env=False) as browser:
+        assert browser.get(link).status_code == 303
+        assert browser.get(f"{demo.url}/api/me").status_code == 200
+        assert browser.get(link).status_code == 410
 
 
 def test_one_prompt_leads_by_far(demo: Demo) -> None:

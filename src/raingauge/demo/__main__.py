@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from io import RawIOBase
 from pathlib import Path
 from typing import Final
 
@@ -102,11 +103,11 @@ def _say_ready(console: Console, told: Job) -> None:
     )
 
 
-def _leave_with_parent() -> None:
+def _leave_with(server: RawIOBase) -> None:
     """End this process when the server's end of the pipe closes, however the server ended."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        server.read(1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -118,9 +119,11 @@ def _leave(_number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    told = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    # Unbuffered: a thread that waits inside a buffer would hold its lock when Python ends.
+    server = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115 - open to the end
+    told = msgspec.json.decode(server.readline(), type=Job)
     signal.signal(signal.SIGTERM, _leave)
-    _leave_with_parent()
+    _leave_with(server)
     try:
         run(told, Console())
     except Unwelcome as refused:
