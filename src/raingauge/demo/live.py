@@ -15,7 +15,7 @@ from raingauge.demo.wire import Request
 
 TICK_SECONDS: Final = 5
 _FLUSHES: Final = flags.FLUSH_SECONDS // TICK_SECONDS
-_PROMPTS: Final = 6
+_PROMPTS: Final = 12
 _LOOPS: Final = 12
 _SESSIONS: Final = 4
 
@@ -32,7 +32,7 @@ def run(client: Client) -> NoReturn:
 
 
 def _happening(random: Random, now: datetime, tick: int) -> Iterator[Request]:
-    """Each resolver flushes as often as real ones do; prompts and loops come about as often as on a working day."""
+    """Resolvers flush as often as real ones do; the rest happens more often than in life, so that it is seen."""
     for number, resolver in enumerate(flags.RESOLVERS):
         if tick % _FLUSHES == number % _FLUSHES:
             yield flags.request(random, resolver, now)

@@ -146,7 +146,7 @@ def _day(random: Random, person: Person, day: datetime, scale: float) -> Iterato
         return
     if day.weekday() >= 5 and random.random() < 0.93:
         return
-    wanted = person.prompts_per_day * random.uniform(0.5, 1.5) * scale
+    wanted = person.prompts_per_day * random.uniform(0.4, 1.2) * scale
     left = int(wanted) + (random.random() < wanted % 1)
     at = day + timedelta(hours=person.starts_utc, minutes=random.uniform(0, 90))
     while left > 0:
