@@ -389,7 +389,7 @@ export interface paths {
         };
         /**
          * ActiveUsers
-         * @description Active installations and instances by day, week, month or over the whole window, with and without shared ids.
+         * @description Active installations and instances by period, with and without shared ids; or who sends events twice.
          */
         get: operations["ApiAnalyticsActiveUsersActiveUsers"];
         put?: never;
@@ -1265,6 +1265,18 @@ export interface components {
             reason: components["schemas"]["Reason"];
             detail: string;
         };
+        /** Forwarded */
+        Forwarded: {
+            contract: string;
+            waiting_messages: number;
+            waiting_bytes: number;
+            waiting_max_bytes: number;
+            oldest_seconds: number;
+            problem: string;
+            settled: {
+                [key: string]: number;
+            };
+        };
         /** Group */
         Group: {
             value: string | null;
@@ -1281,6 +1293,7 @@ export interface components {
             accounting: components["schemas"]["web_report_Counted"][];
             storage: components["schemas"]["TableStored"][];
             timings: components["schemas"]["Timing"][];
+            forwarding: components["schemas"]["Forwarded"][];
         };
         /** Latency */
         Latency: {
@@ -1399,6 +1412,11 @@ export interface components {
         /** Page[list[ActiveUsers]] */
         "Page_list_raingauge.contracts.analytics.reads.active_users.ActiveUsers_": {
             data: components["schemas"]["analytics_reads_active_users_ActiveUsers"][];
+            meta: components["schemas"]["Meta"];
+        };
+        /** Page[list[Repeats]] */
+        "Page_list_raingauge.contracts.analytics.reads.active_users.Repeats_": {
+            data: components["schemas"]["Repeats"][];
             meta: components["schemas"]["Meta"];
         };
         /** Page[list[Errors]] */
@@ -1572,7 +1590,13 @@ export interface components {
          * @description Why a request, a message or an item was not stored.
          * @enum {string}
          */
-        Reason: "unauthorized" | "forbidden" | "not_a_member" | "cross_site_refused" | "browser_requests_not_allowed" | "method_not_allowed" | "not_found" | "conflict" | "unsupported_media_type" | "unsupported_encoding" | "payload_too_large" | "slow_body" | "rate_limited" | "daily_cap_reached" | "queue_full" | "queue_failed" | "shutting_down" | "invalid_body" | "invalid_json" | "invalid_payload" | "invalid_timestamp_hour" | "invalid_parameter" | "not_available" | "query_limit" | "internal_error" | "undecodable" | "decoder_crashed" | "decoder_timeout" | "store_refused" | "unknown_version" | "missing_field" | "invalid_field" | "too_large" | "expired" | "series_limit";
+        Reason: "unauthorized" | "forbidden" | "not_a_member" | "cross_site_refused" | "browser_requests_not_allowed" | "method_not_allowed" | "not_found" | "conflict" | "unsupported_media_type" | "unsupported_encoding" | "payload_too_large" | "slow_body" | "rate_limited" | "daily_cap_reached" | "queue_full" | "queue_failed" | "shutting_down" | "invalid_body" | "invalid_json" | "invalid_payload" | "invalid_timestamp_hour" | "invalid_parameter" | "not_available" | "query_limit" | "internal_error" | "undecodable" | "decoder_crashed" | "decoder_timeout" | "store_refused" | "unknown_version" | "missing_field" | "invalid_field" | "too_large" | "series_limit";
+        /** Repeats */
+        Repeats: {
+            installation: string;
+            duplicates: number;
+            conflicts: number;
+        };
         /** Reset */
         Reset: {
             reset: boolean;
@@ -1964,9 +1988,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1987,9 +2011,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2010,9 +2034,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2035,9 +2059,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2073,9 +2097,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2096,9 +2120,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2119,9 +2143,9 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "Referrer-Policy"?: string;
-                    "Cache-Control"?: string;
                     "X-Content-Type-Options"?: string;
+                    "Cache-Control"?: string;
+                    "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2797,6 +2821,8 @@ export interface operations {
                 audience?: "all" | "ordinary" | "always_on";
                 /** @description Length of a period; weeks begin on Monday. */
                 period?: "day" | "week" | "month" | "window";
+                /** @description duplicates: installations that sent events again; filters do not apply. */
+                by?: "period" | "duplicates";
             };
             header?: never;
             path?: never;
@@ -2810,7 +2836,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_list_raingauge.contracts.analytics.reads.active_users.ActiveUsers_"];
+                    "application/json": components["schemas"]["Page_list_raingauge.contracts.analytics.reads.active_users.ActiveUsers_"] | components["schemas"]["Page_list_raingauge.contracts.analytics.reads.active_users.Repeats_"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

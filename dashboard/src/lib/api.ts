@@ -24,6 +24,11 @@ export class ApiError extends Error {
 }
 
 const POLL_MS = 15_000;
+const POLL_MOST_MS = 300_000;
+/** Of its time a poll may keep the server busy for a twentieth. */
+const POLL_SHARE = 20;
+/** How long each read took the last time. */
+const took = new Map<string, number>();
 
 export function address(path: string, params: Params = {}): string {
   const query = new URLSearchParams();
@@ -84,12 +89,18 @@ export function useRead<P extends Readable>(path: P, params: Params = {}, option
 
 /** The same for a path with a value in it. */
 export function useAnswer<T>(path: string, params: Params = {}, { poll = POLL_MS, enabled = true }: Reading = {}): UseQueryResult<T, ApiError> {
+  const url = address(path, params);
   return useQuery<T, ApiError>({
     queryKey: [path, params],
-    queryFn: ({ signal }) => send<T>("GET", address(path, params), undefined, signal),
+    queryFn: async ({ signal }) => {
+      const started = performance.now();
+      const answer = await send<T>("GET", url, undefined, signal);
+      took.set(url, performance.now() - started);
+      return answer;
+    },
     enabled,
     placeholderData: keepPreviousData,
-    refetchInterval: poll,
+    refetchInterval: () => poll && Math.max(poll, Math.min(POLL_MOST_MS, POLL_SHARE * (took.get(url) ?? 0))),
     refetchIntervalInBackground: false,
   });
 }

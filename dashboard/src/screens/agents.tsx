@@ -32,7 +32,15 @@ const NOBODY: Readonly<Record<CostBy, string>> = { user: "Unattributed", repo: "
 const FILTER: Partial<Record<CostBy, string>> = { user: "user", repo: "repo", model: "model", source: "source" };
 
 export const shortRepo = (repo: string): string => repo.replace(/^https?:\/\/|\.git$/g, "").split("/").slice(-2).join("/");
-const label = (by: CostBy, key: string, given: string): string => (key === "" ? NOBODY[by] : by === "repo" ? shortRepo(given) : by === "query_source" ? words(given) : given || key);
+const HASH = /^[0-9a-f]{32}$/;
+/** A person whose readable name is not kept appears under the beginning of a keyed hash. */
+const person = (given: string): string => (HASH.test(given) ? given.slice(0, 12) : given);
+const label = (by: CostBy, key: string, given: string): string => {
+  if (key === "") return NOBODY[by];
+  if (by === "user") return person(given || key);
+  if (by === "repo") return shortRepo(given);
+  return by === "model" ? given || key : words(given || key);
+};
 /** A bucket or a UTC day as milliseconds. */
 const instant = (text: string): number => Date.parse(text.length === 10 ? `${text}T00:00:00Z` : /Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
 
@@ -127,7 +135,7 @@ function CostBars({ by, params, span = 4 }: { by: CostBy; params: Params; span?:
 }
 
 const CACHE: readonly Column<CacheRow>[] = [
-  { id: "user", title: "User", value: (row) => row.label || row.key, show: (row) => row.label || <span class="dim">Unattributed</span> },
+  { id: "user", title: "User", value: (row) => row.label || row.key, show: (row) => person(row.label) || <span class="dim">Unattributed</span> },
   { id: "rate", title: "Cache hit", numeric: true, value: (row) => row.rate, show: (row) => rate(row.rate) },
   { id: "read", title: "Read from cache", numeric: true, value: (row) => row.cache_read_tokens, show: (row) => compact(row.cache_read_tokens) },
   { id: "created", title: "Written to cache", numeric: true, value: (row) => row.cache_creation_tokens, show: (row) => compact(row.cache_creation_tokens) },
@@ -153,7 +161,7 @@ function Decisions({ decisions }: { decisions: ReturnType<typeof useRead<"/api/t
 }
 
 const PEOPLE: readonly Column<Person>[] = [
-  { id: "user", title: "Developer", value: (one) => one.user_name ?? one.user, show: (one) => <button type="button" class="link" onClick={() => setFilter("user", one.user)}>{one.user_name ?? one.user.slice(0, 12)}</button> },
+  { id: "user", title: "Developer", value: (one) => one.user_name ?? one.user, show: (one) => <button type="button" class="link" onClick={() => setFilter("user", one.user)}>{one.user_name ?? person(one.user)}</button> },
   { id: "days", title: "Days", numeric: true, value: (one) => one.days, show: (one) => count(one.days) },
   { id: "sessions", title: "Sessions", numeric: true, value: (one) => one.sessions, show: (one) => count(one.sessions) },
   { id: "prompts", title: "Prompts", numeric: true, value: (one) => one.prompts, show: (one) => count(one.prompts) },

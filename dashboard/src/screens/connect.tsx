@@ -19,8 +19,9 @@ export function ConnectOr({ client, text }: { client: string; text: string }) {
 
 export function ConnectCards({ only }: { only?: readonly string[] }) {
   const connections = useRead("/api/connections", {}, { poll: false });
+  if (connections.error?.status === 403) return <p class="dim">Only an admin may connect clients.</p>;
   return (
-    <States of={connections} height={240} isEmpty={(list) => !list.length} empty="This server knows no client to connect.">
+    <States of={connections} height={240} isEmpty={(list) => !list.some((one) => !only || only.includes(one.client))} empty="This server has no ready-made settings for such a client; see its documentation.">
       {(list) => (
         <div class="connect">
           {list

@@ -16,7 +16,7 @@ import { cells, DataTable, type Column } from "../ui/table";
 import { ConnectOr } from "./connect";
 import { FILTERS_OF } from "./filters";
 
-type Active = Exclude<Rows<"/api/analytics/active-users">, readonly never[]>[number];
+type Active = Extract<Rows<"/api/analytics/active-users">[number], { pairs: number }>;
 type Module = { module: string; events: number; errors: number; installations: number };
 type Problem = Rows<"/api/analytics/errors">[number];
 type Cohort = Rows<"/api/analytics/retention">[number];
@@ -44,8 +44,8 @@ export default function Product() {
   const total = useRead("/api/analytics/sessions", { ...params, view, by: "total" });
   const totalBefore = useRead("/api/analytics/sessions", { ...before, view, by: "total" }, { enabled: period.compare });
 
-  const now = whole.data?.data[0];
-  const was = period.compare ? past.data?.data[0] : undefined;
+  const now = whole.data?.data[0] as Active | undefined;
+  const was = period.compare ? (past.data?.data[0] as Active | undefined) : undefined;
   const turns = total.data?.data[0] as Turns | undefined;
   const turnsWere = period.compare ? (totalBefore.data?.data[0] as Turns | undefined) : undefined;
   const nothing = daily.data && total.data && !daily.data.data.length && !total.data.data.length && !Object.keys(filters).length;
@@ -64,7 +64,7 @@ export default function Product() {
             <span class="dim">{view === "contract" ? "By the contract's own formulas." : "Allows for what the client really sends: each error once, scheduled runs apart."}</span>
           </div>
           <Figures label="Key figures">
-            <Figure loading={loading} label="Installations" value={now?.installations ?? 0} before={was?.installations} format={compact} exact={count} more="good" note={now && `${count(now.instances)} instances`} spark={(daily.data?.data ?? []).map((one) => one.installations)} meaning="Different installation ids. Too low where many machines report one id." />
+            <Figure loading={loading} label="Installations" value={now?.installations ?? 0} before={was?.installations} format={compact} exact={count} more="good" note={now && `${count(now.instances)} instances`} spark={((daily.data?.data ?? []) as Active[]).map((one) => one.installations)} meaning="Different installation ids. Too low where many machines report one id." />
             <Figure loading={waiting} label="Sessions" value={turns?.sessions ?? 0} before={turnsWere?.sessions} format={compact} exact={count} more="good" note={turns && `${compact(turns.turns)} turns`} />
             <Figure loading={waiting} label="Turns completed" value={turns?.success_rate} before={turnsWere?.success_rate} format={rate} more="good" note={`of ${count(turns?.ended)}`} />
             <Figure loading={waiting} label="Tool errors" value={turns?.tool_error_rate} before={turnsWere?.tool_error_rate} format={rate} more="bad" note={`of ${compact(turns?.tool_calls)}`} />
@@ -98,7 +98,7 @@ const VARIANTS = [
 ] as const;
 
 function ActiveChart({ daily, period }: { daily: ActiveRead; period: ReturnType<typeof usePeriod> }) {
-  const rows = daily.data?.data ?? [];
+  const rows = (daily.data?.data ?? []) as Active[];
   if (!rows.length)
     return (
       <Card title="Active installations" span={8}>
@@ -117,8 +117,8 @@ function Variants({ whole, past, compare }: { whole: ActiveRead; past: ActiveRea
     <Card title="Counted in every way" span={4} flush meaning="The same time range, counted in every honest way, side by side.">
       <States of={whole} height={220} isEmpty={(page) => !page.data.length}>
         {(page) => {
-          const now: Active = page.data[0]!;
-          const before = compare ? past.data?.data[0] : undefined;
+          const now = page.data[0] as Active;
+          const before = compare ? (past.data?.data[0] as Active | undefined) : undefined;
           return (
             <table>
               <thead>

@@ -1,7 +1,7 @@
 /** A tree of spans on one time axis. Only the rows that are seen are drawn, so its size does not matter. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Rows } from "../lib/api";
-import { compact, count, dollars, duration } from "../lib/format";
+import { compact, count, dollars, duration, words } from "../lib/format";
 import { Icon } from "./icons";
 
 export type Node = Rows<"/api/spans/tree">["nodes"][number];
@@ -37,7 +37,7 @@ export function unfolded(nodes: readonly Node[], { end }: Tree, folded: Readonly
   return rows;
 }
 
-const nameOf = (node: Node): string => (node.agent && node.kind !== "llm" ? `${node.agent}` : node.tool || node.model || node.name);
+const nameOf = (node: Node): string => (node.kind === "waiting" ? "Waiting for the person" : node.tool || node.model || words(node.name.replace(/^.*\./, "")));
 
 export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; total: number; search: string }) {
   const view = useRef<HTMLDivElement>(null);
@@ -135,6 +135,7 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
                   </span>
                   {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
                   <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
+                  {node.agent && <span class="badge">{node.agent.slice(0, 16)}</span>}
                   {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
                 </div>
                 <div class="lane" aria-hidden="true">

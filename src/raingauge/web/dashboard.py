@@ -90,7 +90,7 @@ class Dashboard:
         if file.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
             body = file.gzipped
             headers["Content-Encoding"] = "gzip"
-        return Response(body, media_type=file.media_type, headers=headers)
+        return Response(body, status_code=200, media_type=file.media_type, headers=headers)
 
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
