@@ -24,6 +24,8 @@ COMMON: Final[Headers] = [
     (b"referrer-policy", b"no-referrer"),
     (CACHE_CONTROL, b"no-store"),
 ]
+_OF_STATUS: Final[dict[int, Headers]] = {401: [(b"www-authenticate", b"Bearer")]}
+"""RFC 9110 section 15.5.2: a 401 says what it wants."""
 
 _OPEN: Final[Headers] = [
     (b"access-control-allow-origin", b"*"),
@@ -56,20 +58,22 @@ class Cors:
         return self._ingest.get(origin, [])
 
 
-def with_common(headers: Headers, extra: Headers) -> Headers:
-    """An application's headers, what every answer carries and `extra`; what is there already stays."""
+def with_common(status: int, headers: Headers, extra: Headers) -> Headers:
+    """An application's headers, what every answer of this status carries and `extra`; what is there already stays."""
     present = {name.lower() for name, _ in headers}
-    return [*headers, *((name, value) for name, value in (*COMMON, *extra) if name not in present or name == b"vary")]
+    common = (*COMMON, *_OF_STATUS.get(status, ()), *extra)
+    return [*headers, *((name, value) for name, value in common if name not in present or name == b"vary")]
 
 
 @lru_cache(maxsize=256)
-def _encoded(headers: tuple[tuple[str, str], ...]) -> Headers:
-    return with_common([(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers], [])
+def _encoded(status: int, headers: tuple[tuple[str, str], ...]) -> Headers:
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return with_common(status, encoded, [])
 
 
 async def respond(send: Send, answer: Answer, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Send a whole answer with the common headers, Content-Length and `extra`."""
-    headers = [*_encoded(_pairs(answer.headers)), *extra]
+    headers = [*_encoded(answer.status, _pairs(answer.headers)), *extra]
     # RFC 9110 section 8.6: a 204 has no Content-Length.
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))

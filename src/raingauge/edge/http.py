@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import resource
 import signal
 import socket
@@ -26,6 +27,8 @@ HEAD_MAX_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
 KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than the pools of usual clients keep a connection, so that they close it and never meet a closed one."""
+
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 FINISH_SECONDS: Final = 3
 """How long a stop waits for requests in flight."""
@@ -82,11 +85,14 @@ class _Server(uvicorn.Server):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections whose request head is too long or too slow; uvicorn itself would wait and grow."""
+    """Closes connections whose request head is too long or too slow; uvicorn itself would wait and grow.
+
+    Offers of another protocol are hidden from the parser, which would drop the body of such a request.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._in_head = True
+        self._in_head = self._before_body = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, transport.close)
 
@@ -96,10 +102,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head = self._before_body = False
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._before_body = True
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
+        if self._before_body and b"pgrade:" in data:
+            data = without_upgrade(data)
         super().data_received(data)
         # A head that came in one piece, the usual case, is already over here and cost nothing.
         if not self._in_head:
@@ -119,6 +131,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """A request head whose `Upgrade` fields have a name that means nothing.
+
+    A server may ignore an upgrade that a client offers (RFC 9110, section 7.8); Java's HTTP client offers HTTP/2 with
+    its first POST.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(rb"\r\nX-Not-Upgraded:", head) + end + rest
 
 
 def _with_reported_start(app: ASGIApp) -> ASGIApp:

@@ -138,7 +138,7 @@ class Edge:
             nonlocal status
             if event["type"] == "http.response.start":
                 status = event["status"]
-                event = {**event, "headers": with_common(list(event.get("headers", ())), cors)}
+                event = {**event, "headers": with_common(event["status"], list(event.get("headers", ())), cors)}
             await send(event)
 
         try:

@@ -200,8 +200,11 @@ def test_upgrade_offer_with_a_body_is_taken_as_plain_http(server: Program) -> No
     offer = (
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAA\r\n"
     )
-    answer = exchange(server, post("/v1/things", BEARER + offer + "Content-Length: 5\r\n"), "hello")
-    assert "202" == answer.split()[1]
+    request = post("/v1/things", BEARER + offer + "Content-Length: 5\r\n")
+    before = len(server.stored())
+    for pieces in ([request, "hello"], [request + "hello"]):
+        assert "202" == exchange(server, *pieces).split()[1]
+    assert [5, 5] == server.stored()[before:]
 
 
 def test_retry_of_an_unheard_answer_is_not_stored_twice(start: Callable[..., Program]) -> None:
