@@ -59,6 +59,7 @@ class RollupRunner:
             # Facts must not be deleted while they are being summed up, or their sums would outlive them.
             with self._writer.upkeep:
                 self._compute(rollup, day)
+        covered = self._raised(rollup, covered)
         self._session.command(
             "INSERT INTO rollup_progress SELECT {target:String}, {covered:UInt64}",
             {"target": rollup.table, "covered": covered},
@@ -73,6 +74,17 @@ class RollupRunner:
             {"after": after, "up_to": up_to, "since": since or _AFTER_ALL_DAYS},
         )
         return tuple(day for (day,) in answer)
+
+    def _raised(self, rollup: Rollup, covered: int) -> int:
+        """Up to which insert all facts are summed up: to the end of the run, unless some came meanwhile."""
+        generations = self._windows.coverage(rollup.table).generations.values()
+        end = max((covered, *generations))
+        ((first_since,),) = self._session.rows(
+            f"SELECT min(batch) FROM {schema.name(rollup.source)}"
+            " WHERE batch > {covered:UInt64} AND batch <= {end:UInt64}",
+            {"covered": covered, "end": end},
+        )
+        return first_since - 1 if first_since else end
 
     def _compute(self, rollup: Rollup, day: date) -> None:
         generation = self._writer.barrier()
@@ -109,13 +121,14 @@ class RollupRunner:
     def _remove_superseded(self, rollup: Rollup) -> None:
         replaced_before = self._clock() - KEEP_SUPERSEDED
         self._replaced = {found: at for found, at in self._replaced.items() if at > replaced_before}
-        kept = [*self._windows.coverage(rollup.table).generations.values()]
-        kept += [generation for table, generation in self._replaced if table == rollup.table]
+        replaced = [generation for table, generation in self._replaced if table == rollup.table]
+        kept = [*self._windows.coverage(rollup.table).generations.values(), *replaced]
         table = schema.name(rollup.table)
         condition = "generation NOT IN {kept:Array(UInt64)}"
         parameters = {"kept": kept}
         if self._session.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
             self._session.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters)
+        self._windows.cleaned(rollup.table, frozenset(replaced) - {0})
 
 
 def load_coverage(session: Session) -> dict[str, Coverage]:

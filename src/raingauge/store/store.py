@@ -16,7 +16,7 @@ from raingauge.rollup.runner import RollupRunner, load_coverage
 from raingauge.rollup.windows import Windows
 from raingauge.settings import READERS, Settings
 from raingauge.store import reader, schema, writer
-from raingauge.store.client import Session, connect, own_temporary_files
+from raingauge.store.client import Session, connect, is_shared, own_temporary_files
 from raingauge.store.reader import Reader
 from raingauge.store.retention import Retention
 from raingauge.store.writer import Writer
@@ -47,8 +47,10 @@ class Store:
         contracts = tuple(contracts)
         writing, self._upkeep, self._look, *reading = sessions
         self._resources = resources
-        windows = Windows((rollup for contract in contracts for rollup in contract.rollups), load_coverage(writing))
         self.writer = Writer(writing, contracts, settings, clock)
+        rollups = [rollup for contract in contracts for rollup in contract.rollups]
+        # Other processes may insert into a shared store.
+        windows = Windows(rollups, load_coverage(writing), None if is_shared(settings) else self.writer.newest)
         self.reader = Reader(reading, windows)
         self.rollups = RollupRunner(self._upkeep, self.writer, windows, clock)
         self.retention = Retention(self._upkeep, self.writer, self.rollups, contracts, settings, clock)

@@ -123,6 +123,7 @@ class Writer:
         self._contract_of = {table.name: contract.name for contract in contracts for table in contract.tables}
         self._series = SeriesLimits(session, settings)
         self._rollups = [rollup for contract in contracts for rollup in contract.rollups]
+        self._newest: dict[str, int] = dict(session.rows(_newest_of(self._tables)))
         self._last_batch = self._highest_number()
         self._identities = {
             table.name: Identities(session, table, self._last_batch)
@@ -168,6 +169,10 @@ class Writer:
             return False
         return True
 
+    def newest(self, table: str) -> int:
+        """Number of the last insert that can have stored rows of this table."""
+        return self._newest[table]
+
     def barrier(self) -> int:
         """A number above every finished insert's and below every later one's."""
         with self._lock:
@@ -201,16 +206,15 @@ class Writer:
         return self._last_batch
 
     def _highest_number(self) -> int:
-        numbers = [f"SELECT max(batch) AS number FROM {schema.name(table)}" for table in self._tables]
+        numbers = ["SELECT max(generation) AS number FROM rollup_days", "SELECT max(covered) FROM rollup_progress"]
         numbers += [f"SELECT max(generation) FROM {schema.name(rollup.table)}" for rollup in self._rollups]
         numbers += [
             f"SELECT max(batch) FROM {schema.name(schema.identities_of(table))}"
             for table in self._tables.values()
             if table.keep_identity
         ]
-        numbers += ["SELECT max(generation) FROM rollup_days", "SELECT max(covered) FROM rollup_progress"]
         ((highest,),) = self._session.rows(f"SELECT max(number) FROM ({' UNION ALL '.join(numbers)})")
-        return int(highest)
+        return max(int(highest), *self._newest.values())
 
     def _insert_new(self, table: Table, rows: pa.Table, number: int, redelivered: frozenset[int]) -> _Sorted:
         try:
@@ -223,7 +227,10 @@ class Writer:
                 if kept:
                     kept.storing(number)
                 new = new.append_column("batch", pa.repeat(pa.scalar(number, pa.uint64()), new.num_rows))
-                self._session.insert(table.name, new)
+                try:
+                    self._session.insert(table.name, new)
+                finally:
+                    self._newest[table.name] = number
                 if kept:
                     kept.catch_up()
         except Error as problem:
@@ -277,6 +284,10 @@ class Writer:
         stored = set(found)
         pairs = zip(messages, rows["position"].to_pylist(), strict=True)
         return {row: _Known(*pair, False) for row, pair in enumerate(pairs) if pair in stored}
+
+
+def _newest_of(tables: Iterable[str]) -> str:
+    return " UNION ALL ".join(f"SELECT '{table}', max(batch) FROM {schema.name(table)}" for table in tables)
 
 
 def _create_staging(table: Table) -> str:

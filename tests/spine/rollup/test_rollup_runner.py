@@ -128,6 +128,23 @@ def test_reads_are_complete_before_after_and_between_runs(world: World) -> None:
     assert [Total("2026-11-11", "late", 1, 4, 1), Total("2026-11-20", "a", 2, 5, 2)] == world.rolled()
 
 
+def test_reads_leave_the_facts_alone_when_all_of_them_are_summed_up(world: World, open_store: OpenStore) -> None:
+    """After a run, however many days it computed and also after a restart, only the sums are read until facts come."""
+    for days_ago in range(3):
+        world.call(NOW - timedelta(days=days_ago))
+    world.store.rollups.run()
+    assert "UNION ALL" not in world.store.reader.rolled("calls_daily")
+    assert world.direct() == world.rolled()
+    world.call(NOW, cost=7)
+    assert "UNION ALL" in world.store.reader.rolled("calls_daily")
+    world.store.rollups.run()
+    assert world.direct() == world.rolled()
+    world.store.close()
+    again = World(open_store(CONTRACT, clock=world.clock), world.clock)
+    assert "UNION ALL" not in again.store.reader.rolled("calls_daily")
+    assert again.direct() == again.rolled()
+
+
 def test_a_run_does_only_days_with_newer_facts(world: World) -> None:
     """Late facts of an old day are found; a run with nothing new does nothing."""
     world.call(NOW)
