@@ -176,3 +176,11 @@ def test_totals_for_prometheus(worked_product: Any) -> None:
         'module="session",event="feature_used"': 10,
         'module="session",event="error_occurred"': 2,
     } == worked_product.totals()
+
+
+def test_copies_are_counted_by_installation(product: Any, usage: Any) -> None:
+    """Whoever sends events again is named with the number of copies and of those that differ."""
+    product.deliver(usage.worked())
+    product.deliver([*usage.worked()[:3], {**usage.worked()[8], "platform": "win32"}])
+    ann, bob = usage.ann[0], usage.bob[0]
+    assert [(ann, 4, 0), (bob, 1, 1)] == [tuple(row.values()) for row in product.ask("active-users", by="duplicates")]

@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, users
+from raingauge.contracts.analytics.tables import EVENTS
 
 
 class ActiveUsers(msgspec.Struct, frozen=True):
@@ -31,6 +32,17 @@ class ActiveUsers(msgspec.Struct, frozen=True):
     all_versions: int
 
 
+class Repeats(msgspec.Struct, frozen=True):
+    """Copies of events that one installation sent again; `conflicts` are those that differed from the stored event.
+
+    `installation` is the client's hash. Many copies tell of a crash loop or a cloned home directory.
+    """
+
+    installation: str
+    duplicates: int
+    conflicts: int
+
+
 _BUCKETS: Final = {
     "day": "day",
     "week": "toMonday(day)",
@@ -46,8 +58,14 @@ _SQL: Final = """
         installations - uniqExactIf(installation, counted AND shared) AS unshared,
         uniqExactIf(shared_session, counted AND shared_session != 0) AS shared_sessions,
         uniqExact(installation) AS all_versions
-    FROM $activity WHERE $filter
+    FROM $users WHERE $filter
     GROUP BY period ORDER BY period LIMIT {limit:UInt32}
+"""
+_REPEATS: Final = """
+    SELECT label AS installation, count() AS duplicates, countIf(conflict) AS conflicts
+    FROM duplicates
+    WHERE customer = {customer:String} AND day BETWEEN {first_day:Date} AND {last_day:Date} AND source = {source:String}
+    GROUP BY installation ORDER BY duplicates DESC, installation LIMIT {limit:UInt32}
 """
 
 
@@ -60,7 +78,13 @@ async def active_users(
         Literal["day", "week", "month", "window"],
         QueryParameter(description="Length of a period; weeks begin on Monday."),
     ] = "day",
-) -> Page[list[ActiveUsers]]:
-    """Active installations and instances by day, week, month or over the whole window, with and without shared ids."""
-    sql = statement(facts, _SQL, bucket=_BUCKETS[period])
+    by: Annotated[
+        Literal["period", "duplicates"],
+        QueryParameter(description="duplicates: installations that sent events again; filters do not apply."),
+    ] = "period",
+) -> Page[list[ActiveUsers]] | Page[list[Repeats]]:
+    """Active installations and instances by period, with and without shared ids; or who sends events twice."""
+    if by == "duplicates":
+        return await facts.page(window, _REPEATS, Repeats, source=EVENTS.name, **bound(window, filters))
+    sql = users(facts, _SQL, filters, bucket=_BUCKETS[period])
     return await facts.page(window, sql, ActiveUsers, **bound(window, filters))

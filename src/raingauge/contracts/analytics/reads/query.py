@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TOOLS, TURNS
+from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TOOLS, TURNS, USERS
 
 Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
 View: TypeAlias = Annotated[
@@ -37,6 +37,9 @@ class Filters:
     audience: Audience
 
 
+UNFILTERED: Final = Filters("", "", "", "", "", "", "", "all")
+
+
 async def _filters(
     module: Annotated[str, QueryParameter(description="Business surface, such as session or router.")] = "",
     owner_module: Annotated[str, QueryParameter(description="Module the work was done for.")] = "",
@@ -56,8 +59,9 @@ async def _filters(
 FILTERS: Final = {"filters": Provide(_filters)}
 """The dependency that gives a handler its `filters: Filters`."""
 
+_DAYS: Final = "day BETWEEN {first_day:Date} AND {last_day:Date}"
 _FILTER: Final = """(
-    day BETWEEN {first_day:Date} AND {last_day:Date}
+    $days
     AND ({module:String} = '' OR module = {module:String})
     AND ({owner_module:String} = '' OR owner_module = {owner_module:String})
     AND ({execution_kind:String} = '' OR execution_kind = {execution_kind:String})
@@ -68,10 +72,10 @@ _FILTER: Final = """(
     AND ({audience:String} != 'ordinary'
         OR module = 'session' AND owner_module = 'session' AND execution_kind = 'user_session')
     AND ({audience:String} != 'always_on' OR module = 'session' AND owner_module = 'always_on')
-)"""
+)""".replace("$days", _DAYS)
 _ROLLUPS: Final = {
-    "activity": ACTIVITY.table, "steps": STEPS.table, "tools": TOOLS.table, "turns": TURNS.table,
-    "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
+    "activity": ACTIVITY.table, "all_users": USERS.table, "steps": STEPS.table, "tools": TOOLS.table,
+    "turns": TURNS.table, "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
 
 
@@ -87,6 +91,12 @@ def statement(facts: Facts, sql: str, view: View = "contract", **parts: str) -> 
     sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in sql}
     stages = ", ".join(f"'{stage}'" for stage in STAGES)
     return Template(sql).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
+
+
+def users(facts: Facts, sql: str, filters: Filters, **parts: str) -> str:
+    """`statement` with `$users`: who was active, from the smallest table that knows all filters."""
+    source, condition = ("$all_users", _DAYS) if filters == UNFILTERED else ("$activity", "$filter")
+    return statement(facts, sql.replace("$users", source).replace("$filter", condition), "contract", **parts)
 
 
 def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:

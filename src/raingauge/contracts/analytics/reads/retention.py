@@ -9,7 +9,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, FIRST_DAY, Filters, View, bound, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, FIRST_DAY, Filters, View, bound, users
 
 
 class Cohort(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ _SQL: Final = """
         max(count()) OVER (PARTITION BY first_week) AS size, count() AS active, active / size AS rate
     FROM (
         SELECT min(toMonday(day)) AS first_week, arrayJoin(groupUniqArray(toMonday(day))) AS active_week
-        FROM $activity WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
+        FROM $users WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
         GROUP BY installation
     )
     WHERE first_week >= toMonday({cohorts_from:Date})
@@ -44,4 +44,6 @@ async def retention(
 ) -> Page[list[Cohort]]:
     """Weekly cohorts of installations; `corrected` leaves out the well-known shared ids."""
     everything = {"since_day": FIRST_DAY, "first_day": FIRST_DAY, "cohorts_from": window.days[0]}
-    return await facts.page(window, statement(facts, _SQL), Cohort, **{**bound(window, filters, view), **everything})
+    return await facts.page(
+        window, users(facts, _SQL, filters), Cohort, **{**bound(window, filters, view), **everything}
+    )

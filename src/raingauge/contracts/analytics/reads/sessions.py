@@ -95,8 +95,8 @@ _TURNS: Final = """
 """
 # A turn over midnight lies in two daily rows; it counts where it ended.
 _DURATIONS: Final = """
-    SELECT $text AS key, quantilesExact(0.5, 0.95)((finished - started) / 1000) AS took,
-        took[1] AS seconds_p50, took[2] AS seconds_p95
+    SELECT $text AS key, quantilesExact(0.5, 0.95)(finished - started) AS took_ms,
+        took_ms[1] / 1000 AS seconds_p50, took_ms[2] / 1000 AS seconds_p95
     FROM (
         SELECT $turn AS merged, min(started_ms) AS started, max(ended_ms) AS finished
         FROM $turns WHERE run != 0 AND starts + ended > 0 AND $wanted GROUP BY run
