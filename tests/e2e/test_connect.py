@@ -7,7 +7,10 @@ import re
 import subprocess
 import sys
 
+import httpx
 from tests.support.server import Server
+
+from raingauge.contracts import CONTRACTS
 
 
 def test_loopgain_reports_with_exactly_what_is_printed(server: Server) -> None:
@@ -37,3 +40,16 @@ def test_an_unknown_client_is_an_error(server: Server) -> None:
     refused = server.run("connect", "teapot", check=False)
     assert refused.returncode == 1
     assert "loopgain" in refused.stderr
+
+
+def test_product_events_arrive_with_exactly_what_is_printed(server: Server) -> None:
+    """The address that is printed carries the token, and takes what the application posts to it."""
+    printed = server.run("connect", "analytics", "--endpoint", server.url, "--customer", server.customer).stdout
+    exported = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
+    base_url = exported["ANALYTICS_BASE_URL"]
+    server.honoured(base_url.rpartition("/")[2])
+    events = next(intake.example for c in CONTRACTS for intake in c.intakes if intake.name == "analytics.collect")
+    assert (
+        httpx.post(f"{base_url}/collect", content=events, headers={"Content-Type": "application/json"}).status_code
+        == 202
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Contract
+from raingauge.contracts.analytics.connect import CONNECTIONS
 from raingauge.contracts.analytics.exposition import families
 from raingauge.contracts.analytics.intake import COLLECT, COLLECT_SLASHES
 from raingauge.contracts.analytics.reads import HANDLERS
@@ -20,4 +21,5 @@ ANALYTICS: Final = Contract(
     handlers=HANDLERS,
     knobs=(RETENTION_DAYS, ROLLUP_DAYS),
     prometheus=families,
+    connections=CONNECTIONS,
 )
