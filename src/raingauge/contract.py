@@ -429,7 +429,8 @@ class Contract:
     else they have the API's shape. The opt `scope=<Scope>` names what the caller needs, READ if it is absent. With
     `scope=Scope.ADMIN` and `customer=<name>` the facts are that reserved customer's instead of the caller's, for
     those alone who look after the installation: admins of its first customer. `health` are members that the contract's clients expect in the health answer.
-    `prometheus` gives the contract's families for `GET /metrics`. `person_keys` takes what a person is called, a
+    `prometheus` gives the contract's families for `GET /metrics`. `root_hint` is a sentence for clients of this contract
+    that were given the bare address and post to `/`. `person_keys` takes what a person is called, a
     customer and the identity key (see Received), and gives the keyed hashes by which the facts may know the person.
     """
 
@@ -443,5 +444,6 @@ class Contract:
     health: Mapping[str, object] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()
     prometheus: Prometheus | None = None
+    root_hint: str = ""
     person_keys: Callable[[str, str, bytes], Iterable[str]] | None = None
     forwarding: Forwarding | None = None

@@ -127,6 +127,23 @@ def test_operation_pages_answer(server: Server) -> None:
     assert httpx.get(server.url).json()["status"] == "ok"
 
 
+def test_a_client_without_a_path_hears_where_to_send(server: Server) -> None:
+    """POST to the bare address is no success; every other method still gets the health answer."""
+    body = b'{"resourceSpans": []}'
+    answer = httpx.post(server.url, content=body, headers={"Content-Type": "application/json"})
+    assert (404, "not_found") == (answer.status_code, answer.json()["error"])
+    assert "/v1/traces" in answer.json()["detail"]
+    others = ("GET", "PUT", "PATCH", "DELETE")
+    assert {200} == {httpx.request(method, server.url, content=b"").status_code for method in others}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/aggregate"), ("POST", "/v1/traces"), ("GET", "/v1/stats")])
+def test_a_missing_credential_is_named(server: Server, method: str, path: str) -> None:
+    """Every 401 says which kind of credential it wants, whoever answers."""
+    answer = httpx.request(method, server.url + path, content=b"{}", headers={"Content-Type": "application/json"})
+    assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+
+
 def test_system_report_hides_other_customers(server: Server) -> None:
     """A token without the scope admin sees its own clients only."""
     account = server.issue("--name", "reader", "--label", "laptop")

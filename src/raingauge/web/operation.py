@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler, route
 
 from raingauge.auth.credential import Credential
-from raingauge.contract import Contract
+from raingauge.contract import Contract, Reason, Refused
 from raingauge.metrics import Metrics
 from raingauge.web import arrivals, dashboard, pages, upkeep
 from raingauge.web.report import SystemReport
@@ -43,6 +43,18 @@ def health_body(contracts: Sequence[Contract]) -> bytes:
     return msgspec.json.encode(body | {"server": "raingauge", "contracts": [c.name for c in contracts]})
 
 
+def _nothing_at_root(contracts: Sequence[Contract]) -> HTTPRouteHandler:
+    """`POST /`: a client was given an address without the path, and should hear it rather than be told all is well."""
+    hints = [contract.root_hint for contract in contracts if contract.root_hint]
+    detail = " ".join(("Nothing is received at this path.", *hints))
+
+    @post("/", include_in_schema=False)
+    async def nothing_posted() -> None:
+        raise Refused(Reason.NOT_FOUND, detail)
+
+    return nothing_posted
+
+
 def handlers(operating: Operating) -> list[HTTPRouteHandler]:
     """The route handlers of the spine."""
     health = health_body(operating.contracts)
@@ -52,7 +64,7 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
     async def liveness() -> Response[bytes]:
         return Response(health, status_code=200, media_type=MediaType.JSON)
 
-    @route("/", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    @route("/", http_method=["GET", "HEAD", "PUT", "PATCH", "DELETE"], status_code=200, include_in_schema=False)
     async def front(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not dashboard.wants_page(request):
             return Response(health, status_code=200, media_type=MediaType.JSON, headers={"Vary": "Accept"})
@@ -90,6 +102,7 @@ def handlers(operating: Operating) -> list[HTTPRouteHandler]:
     return [
         liveness,
         front,
+        _nothing_at_root(operating.contracts),
         ready,
         own_metrics,
         system,

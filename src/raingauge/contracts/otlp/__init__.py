@@ -6,7 +6,7 @@ from typing import Final
 
 from raingauge.contract import Contract
 from raingauge.contracts.otlp.connect import CONNECTIONS
-from raingauge.contracts.otlp.intake import INTAKES
+from raingauge.contracts.otlp.intake import INTAKES, ROOT_HINT
 from raingauge.contracts.otlp.knobs import KNOBS
 from raingauge.contracts.otlp.people import person_keys
 from raingauge.contracts.otlp.prometheus import families
@@ -24,5 +24,6 @@ OTLP: Final = Contract(
     connections=CONNECTIONS,
     prometheus=families,
     knobs=KNOBS,
+    root_hint=ROOT_HINT,
     person_keys=person_keys,
 )

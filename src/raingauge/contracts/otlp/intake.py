@@ -93,4 +93,4 @@ ROOT_HINT: Final = (
     "OTLP is received at /v1/traces, /v1/metrics and /v1/logs. Set OTEL_EXPORTER_OTLP_ENDPOINT to the address "
     "without a path, or give each per-signal endpoint its full path."
 )
-"""What POST / should say: an exporter whose per-signal endpoint has no path sends everything there."""
+"""What POST / says: an exporter whose per-signal endpoint has no path sends everything there."""
