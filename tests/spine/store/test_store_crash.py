@@ -31,6 +31,6 @@ def test_sigkill_loses_no_returned_insert_and_replay_completes_the_rest(
     for rows, distinct in found["before"]:
         assert rows == distinct
         assert acknowledged * ROWS <= rows
-    assert 2 * sent * ROWS == found["stored"]
-    assert [[sent * ROWS, sent * ROWS]] * 2 == found["after"]
+    assert 3 * sent * ROWS == found["stored"]
+    assert [[sent * ROWS, sent * ROWS]] * 3 == found["after"]
     assert [] == list((tmp_path / "tmp").iterdir())
