@@ -43,10 +43,16 @@ export function href(path: string = current.path, changes: Changes = {}): string
   return text ? `${path}?${text}` : path;
 }
 
-export function go(path?: string, changes: Changes = {}, how: "push" | "replace" = "push"): void {
-  const samePage = path === undefined || path === current.path;
-  history[how === "push" ? "pushState" : "replaceState"](null, "", href(path, changes));
-  if (!samePage && how === "push") scrollTo(0, 0);
+/** Go to a path with some parameters changed. */
+export function go(path?: string, changes: Changes = {}): void {
+  visit(href(path, changes));
+}
+
+/** Go to an address as it is, such as `href` makes them. */
+export function visit(address: string, how: "push" | "replace" = "push"): void {
+  const before = screenOf(current.path);
+  history[how === "push" ? "pushState" : "replaceState"](null, "", address);
+  if (screenOf(location.pathname) !== before) scrollTo(0, 0);
   settle();
 }
 
@@ -60,8 +66,5 @@ export function follow(event: MouseEvent): void {
   if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
   if (link.origin !== location.origin || link.hasAttribute("data-plain")) return;
   event.preventDefault();
-  const stays = link.pathname === current.path;
-  history.pushState(null, "", link.href);
-  if (!stays && !link.hasAttribute("data-stay")) scrollTo(0, 0);
-  settle();
+  visit(link.href);
 }

@@ -1,7 +1,7 @@
 /** A detail beside its list: Esc closes, ↑ and ↓ move, the address changes. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { go } from "../lib/place";
+import { visit } from "../lib/place";
 import { IconButton } from "./card";
 
 interface SideProps {
@@ -23,9 +23,9 @@ export function Side({ title, close, previous, next, full, children }: SideProps
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || (event.target as Element).closest("input, textarea, select, [role=dialog][aria-modal]")) return;
-      if (event.key === "Escape") go(close);
-      else if (event.key === "ArrowUp" && previous) go(previous, {}, "replace");
-      else if (event.key === "ArrowDown" && next) go(next, {}, "replace");
+      if (event.key === "Escape") visit(close);
+      else if (event.key === "ArrowUp" && previous) visit(previous, "replace");
+      else if (event.key === "ArrowDown" && next) visit(next, "replace");
       else return;
       event.preventDefault();
     };
@@ -36,10 +36,10 @@ export function Side({ title, close, previous, next, full, children }: SideProps
     <aside class="side" role="dialog" aria-label={title} tabIndex={-1} ref={panel}>
       <header>
         <h2>{title}</h2>
-        <IconButton icon="up" label="Previous (↑)" disabled={!previous} onClick={() => previous && go(previous, {}, "replace")} />
-        <IconButton icon="down" label="Next (↓)" disabled={!next} onClick={() => next && go(next, {}, "replace")} />
-        {full && <IconButton icon="open" label="Full page" onClick={() => go(full)} />}
-        <IconButton icon="close" label="Close (Esc)" onClick={() => go(close)} />
+        <IconButton icon="up" label="Previous (↑)" disabled={!previous} onClick={() => previous && visit(previous, "replace")} />
+        <IconButton icon="down" label="Next (↓)" disabled={!next} onClick={() => next && visit(next, "replace")} />
+        {full && <IconButton icon="open" label="Full page" onClick={() => visit(full)} />}
+        <IconButton icon="close" label="Close (Esc)" onClick={() => visit(close)} />
       </header>
       <div class="side-body">{children}</div>
     </aside>

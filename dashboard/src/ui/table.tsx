@@ -3,7 +3,7 @@ import { createTable, getCoreRowModel, getSortedRowModel, type ColumnDef, type S
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { Cell } from "../lib/csv";
-import { go } from "../lib/place";
+import { visit } from "../lib/place";
 import { Icon } from "./icons";
 
 export interface Column<T> {
@@ -82,10 +82,14 @@ export function DataTable<T>({ label, rows, columns, rowKey, sort, open, selecte
                 const order = header.column.getIsSorted();
                 return (
                   <th key={column.id} scope="col" class={column.numeric ? "num" : undefined} title={column.hint} aria-sort={order ? (order === "asc" ? "ascending" : "descending") : undefined}>
-                    <button type="button" onClick={() => header.column.toggleSorting()}>
-                      {column.title}
-                      {order && <Icon name={order === "asc" ? "up" : "down"} />}
-                    </button>
+                    {column.title ? (
+                      <button type="button" onClick={() => header.column.toggleSorting()}>
+                        {column.title}
+                        {order && <Icon name={order === "asc" ? "up" : "down"} />}
+                      </button>
+                    ) : (
+                      <span class="sr">{spoken(column.id)}</span>
+                    )}
                   </th>
                 );
               })}
@@ -96,13 +100,13 @@ export function DataTable<T>({ label, rows, columns, rowKey, sort, open, selecte
               const key = rowKey(row);
               const address = open?.(row);
               return (
-                <tr key={key} class={address ? "open" : undefined} aria-selected={selected === undefined ? undefined : selected === key} onClick={address ? (event) => !(event.target as Element).closest("a") && openAt(address) : undefined}>
+                <tr key={key} class={address ? "open" : undefined} aria-selected={selected === undefined ? undefined : selected === key} onClick={address ? (event) => !(event.target as Element).closest("a") && visit(address) : undefined}>
                   {columns.map((column, index) => {
                     const content = column.show ? column.show(row) : column.value(row);
                     return (
                       <td key={column.id} class={column.numeric ? "num" : undefined}>
                         {address && index === 0 ? (
-                          <a href={address} data-stay>
+                          <a href={address}>
                             {content}
                           </a>
                         ) : (
@@ -126,8 +130,5 @@ export function DataTable<T>({ label, rows, columns, rowKey, sort, open, selecte
   );
 }
 
-function openAt(address: string): void {
-  const [path, query] = address.split("?");
-  const wanted = Object.fromEntries(new URLSearchParams(query));
-  go(path, wanted);
-}
+/** A column without a title of its own still has one for readers. */
+const spoken = (id: string): string => (id === "act" ? "Actions" : "Point");

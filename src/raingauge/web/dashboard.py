@@ -78,6 +78,8 @@ class Dashboard:
         if file is None:
             raise Refused(Reason.NOT_FOUND)
         headers = {
+            # As a header: litestar adds a charset to a media type, also when it has one.
+            "Content-Type": file.media_type,
             "Cache-Control": file.cache_control,
             "Content-Security-Policy": POLICY,
             "ETag": file.etag,
@@ -90,7 +92,7 @@ class Dashboard:
         if file.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
             body = file.gzipped
             headers["Content-Encoding"] = "gzip"
-        return Response(body, status_code=200, media_type=file.media_type, headers=headers)
+        return Response(body, status_code=200, headers=headers)
 
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
