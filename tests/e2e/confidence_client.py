@@ -10,6 +10,7 @@ import sys
 
 import grpc
 import httpx
+from confidence.flag_logger import GrpcFlagLogger
 from confidence.proto.confidence.flags.admin.v1 import resolver_pb2 as admin
 from confidence.provider import ConfidenceProvider
 from confidence.version import __version__
@@ -20,6 +21,7 @@ from openfeature.evaluation_context import EvaluationContext
 KEY = bytes(range(32))
 NONCE = bytes(12)
 CLIENT = "clients/raingauge"
+CLIENT_SECRET = "of the flags, and not our token"
 SEGMENT = "segments/everybody"
 
 
@@ -48,12 +50,12 @@ def state(secret: str) -> bytes:
 
 
 def main(target: str, token: str) -> None:
-    content = state(token)
+    content = state(CLIENT_SECRET)
     with grpc.insecure_channel(target) as channel:
         provider = ConfidenceProvider(
-            token,
+            CLIENT_SECRET,
             encryption_key=KEY.hex(),
-            grpc_channel=channel,
+            flag_logger=GrpcFlagLogger(token, channel=channel),
             http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=content))),
             log_poll_interval=3600.0,
             state_poll_interval=3600.0,

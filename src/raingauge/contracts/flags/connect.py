@@ -27,6 +27,29 @@ await OpenFeature.setProviderAndWait(createConfidenceServerProvider({{
 }}));
 """
 
+_PYTHON: Final = """\
+# Needs the server's gRPC port: RAINGAUGE_GRPC_PORT=4317. Flag logs go to Raingauge; the flags still come from Confidence.
+import json
+import os
+
+import grpc
+from confidence.flag_logger import GrpcFlagLogger
+from confidence.provider import ConfidenceProvider
+from openfeature import api
+
+retries = {{"methodConfig": [{{
+    "name": [{{"service": "confidence.flags.resolver.v1.InternalFlagLoggerService"}}],
+    "retryPolicy": {{"maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "10s", "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"]}},
+}}]}}
+channel = grpc.insecure_channel("{host}:4317", [("grpc.service_config", json.dumps(retries))])
+api.set_provider(ConfidenceProvider(
+    os.environ["CONFIDENCE_FLAG_CLIENT_SECRET"],
+    encryption_key=os.environ["CONFIDENCE_ENCRYPTION_KEY"],
+    flag_logger=GrpcFlagLogger("{token}", channel=channel),
+))
+"""
+
 _PROMETHEUS: Final = """\
 scrape_configs:
   - job_name: raingauge
@@ -43,6 +66,10 @@ def _javascript(url: str, token: str) -> str:
     return _JAVASCRIPT.format(url=url, token=token)
 
 
+def _python(url: str, token: str) -> str:
+    return _PYTHON.format(host=urlsplit(url).hostname, token=token)
+
+
 def _prometheus(url: str, token: str) -> str:
     address = urlsplit(url)
     return _PROMETHEUS.format(scheme=address.scheme, host=address.netloc, path=address.path, token=token)
@@ -50,5 +77,6 @@ def _prometheus(url: str, token: str) -> str:
 
 CONNECTIONS: Final = (
     Connection("confidence", "Confidence flag resolvers (JavaScript provider)", "javascript", _javascript),
+    Connection("confidence-python", "Confidence flag resolvers (Python provider, gRPC)", "python", _python),
     Connection("prometheus", "Prometheus, for GET /metrics", "yaml", _prometheus, Scope.READ),
 )
