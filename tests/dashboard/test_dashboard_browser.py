@@ -11,7 +11,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
-from tests.dashboard.conftest import LOOPS, Visit, signed_in, visit_of
+from tests.dashboard.conftest import LOOPS, Visit, loop, signed_in, visit_of
 from tests.support.server import Server
 
 SCREENS = ("/", "/agents", "/loops", "/flags", "/product", "/system", "/settings")
@@ -141,8 +141,8 @@ def test_a_client_is_connected_by_copy_and_paste(visit: Visit, served: Server) -
         if word.startswith("rgk_")
     )
     with served.client(token) as http:
-        http.post("/v1/aggregate", json={})
-    expect(card.get_by_role("status")).to_contain_text("The first event arrived", timeout=15_000)
+        http.post("/v1/aggregate", json=loop(0) | {"team": "calibration"}).raise_for_status()
+    expect(card.get_by_role("status")).to_contain_text("The first event arrived", timeout=30_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -78,6 +78,7 @@ function sentence(status: number): string {
 }
 
 export interface Reading {
+  /** Milliseconds, or not at all; without it, as often as the server bears well. */
   readonly poll?: number | false;
   readonly enabled?: boolean;
 }
@@ -88,7 +89,7 @@ export function useRead<P extends Readable>(path: P, params: Params = {}, option
 }
 
 /** The same for a path with a value in it. */
-export function useAnswer<T>(path: string, params: Params = {}, { poll = POLL_MS, enabled = true }: Reading = {}): UseQueryResult<T, ApiError> {
+export function useAnswer<T>(path: string, params: Params = {}, { poll, enabled = true }: Reading = {}): UseQueryResult<T, ApiError> {
   const url = address(path, params);
   return useQuery<T, ApiError>({
     queryKey: [path, params],
@@ -100,7 +101,7 @@ export function useAnswer<T>(path: string, params: Params = {}, { poll = POLL_MS
     },
     enabled,
     placeholderData: keepPreviousData,
-    refetchInterval: () => poll && Math.max(poll, Math.min(POLL_MOST_MS, POLL_SHARE * (took.get(url) ?? 0))),
+    refetchInterval: () => poll ?? Math.max(POLL_MS, Math.min(POLL_MOST_MS, POLL_SHARE * (took.get(url) ?? 0))),
     refetchIntervalInBackground: false,
   });
 }
