@@ -41,7 +41,7 @@ def test_accepted_flag_logs_go_on_and_count_once(tmp_path: Path, backends: Calla
         assert {"received": 1, "stored": 1} == server.accounting()["flags"]
         until(lambda: forwarding(server)["settled"]["delivered"] == 1, 20)
         doctor = server.run("doctor", check=False).stdout
-        assert "analytics.collect NOT stored" not in doctor
+        assert "flags.write stored, flags.ingest stored, analytics.collect stored" in doctor
         assert 0 == forwarding(server)["waiting_messages"]
     # Asked twice, always for the same message: the examples that doctor sends around stay here.
     assert [packed, packed] == [body for _, _, body in backend.received]
