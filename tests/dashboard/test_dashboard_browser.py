@@ -78,6 +78,7 @@ def test_a_link_opens_a_loop_beside_its_list(visit: Visit, served: Server) -> No
     page = visit.open(f"/loops/{ids[0]}?range=30d")
     side = page.get_by_role("dialog")
     expect(side).to_contain_text("langgraph")
+    expect(side.get_by_role("button", name="Next")).to_be_enabled()
     page.keyboard.press("ArrowDown")
     expect(page).to_have_url(f"{served.url}/loops/{ids[1]}?range=30d")
     page.keyboard.press("Escape")
