@@ -56,7 +56,9 @@ def delete(
             typer.confirm(f"Delete {customer.customer_id} ({customer.name})?", abort=True, err=True)
         with database.write() as db:
             deleted = customers.delete(db, customer_id)
-    rows = sum(ask(settings_from(data_dir), "customer.erase", customer=customer_id).values())
+    settings = settings_from(data_dir)
+    # Without a data directory (control data elsewhere, no server here yet) there are no facts to delete.
+    rows = sum(ask(settings, "customer.erase", customer=customer_id).values()) if settings.data_dir.is_dir() else 0
     if as_json:
         print_json({"customer_id": customer_id, "deleted": True, "tokens": deleted, "rows": rows})
     else:
