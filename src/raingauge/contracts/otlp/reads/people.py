@@ -11,7 +11,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, any_usage, best, looked_at
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, any_usage, best, looked_at, present
 from raingauge.contracts.otlp.rollups import TOKENS
 
 WEEK_DAYS: Final = 7
@@ -76,7 +76,9 @@ async def active_users(
     days = Range.days(window)
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
     both = "hour >= {before_since:DateTime64(6)} AND hour < {window_until:DateTime64(6)}"
-    seen = any_usage(facts, filters, "day, user", f"{_ACTIVE} AND {both}")
+    looked = looked_at(days, before)
+    stored = await present(facts, looked)
+    seen = any_usage(facts, filters, "day, user", f"{_ACTIVE} AND {both}", stored)
     reach = f"arrayJoin(range({MONTH_DAYS}))"
     sql = f"""
         SELECT toString(counted) AS day, uniqExactIf(user, age < 1) AS dau, uniqExactIf(user, age < {WEEK_DAYS}) AS wau,
@@ -90,10 +92,10 @@ async def active_users(
         GROUP BY counted ORDER BY counted
     """
     parameters: dict[str, Any] = {
-        **filters.parameters, **days.parameters("window"), **before.parameters("before"), **looked_at(days, before),
+        **filters.parameters, **days.parameters("window"), **before.parameters("before"), **looked,
     }  # fmt: skip
     page = await facts.page(window, sql, ActiveDay, **parameters)
-    people = await _people(facts, window, filters, days)
+    people = await _people(facts, window, filters, days, stored)
     found = {point.day: point for point in page.data}
     last = (days.until - timedelta(days=1)).date()
     now, yesterday, last_week, last_month = (
@@ -110,7 +112,9 @@ def _on(found: dict[str, ActiveDay], day: date) -> ActiveDay:
     return found.get(day.isoformat()) or ActiveDay(day.isoformat(), 0, 0, 0)
 
 
-async def _people(facts: Facts, window: Window, filters: Filters, days: Range) -> list[ActiveUser]:
+async def _people(
+    facts: Facts, window: Window, filters: Filters, days: Range, stored: frozenset[str]
+) -> list[ActiveUser]:
     sums = best(
         facts,
         filters,
@@ -119,9 +123,11 @@ async def _people(facts: Facts, window: Window, filters: Filters, days: Range) -
         spend={"cost": "sumIf(cost_nano, $kept)"},
         done={"prompted": "sumIf(prompts, $kept)"},
         told={"used": f"sumIf(1, $kept AND {_ACTIVE})", "begun": "sumIf(session_starts, $kept)"},
+        stored=stored,
     )
     # Sessions are counted over days, so they cannot be added up from sums of days.
-    seen = any_usage(facts, filters, "user, session", f"session != '' AND {_ACTIVE} AND {days.condition('window')}")
+    in_session = f"session != '' AND {_ACTIVE} AND {days.condition('window')}"
+    seen = any_usage(facts, filters, "user, session", in_session, stored)
     sql = f"""
         SELECT key AS user, toString(max(person_day)) AS last_seen, toInt64(count()) AS days,
             greatest(toInt64(any(seen.sessions)), sum(begun)) AS sessions, sum(prompted) AS prompts,

@@ -3,8 +3,11 @@
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from litestar import get
@@ -13,7 +16,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.cost import ESTIMATED, NONE, REPORTED
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, present, usd
 from raingauge.contracts.otlp.rollups import PROMPTS, TOKENS, TRACES
 
 DEPTH_MAX: Final = 8
@@ -21,6 +24,9 @@ DEPTH_MAX: Final = 8
 
 LASTS: Final = timedelta(days=2)
 """A prompt is followed so long beyond the window on either side."""
+
+Relation: TypeAlias = tuple[str, str, str]
+"""Random id of a subagent, of the one that started it or empty, and its kind."""
 
 _SUMMED: Final = ("cost_nano", "estimated_nano", *TOKENS, "requests", "priced", "errors", "tool_calls")
 _MERGED: Final = f"""
@@ -35,25 +41,35 @@ _COLUMNS: Final = (
     + ", ".join(f"sum_{name}" for name in _SUMMED)
 )
 
+_NAMED: Final = f"""
+    SELECT part.prompt AS id, groupUniqArrayArray(part.traces) AS trace_ids, {_MERGED}
+    FROM $prompts AS part WHERE part.prompt != '' GROUP BY id
+"""
+_FIRST_TRACE: Final = "if(empty(trace_ids), '', lower(hex(trace_ids[1])))"
+_RELATIONS: Final = "arrayMap(one -> [one.1, one.2, one.3], relations)"
 
-def work(facts: Facts) -> str:
-    """A subquery of everything that prompts set in motion, one row each.
+
+def work(facts: Facts, stored: frozenset[str]) -> str:
+    """A subquery of everything that prompts set in motion, one row each; `stored` is what `present` found.
 
     Prompts come from events, which know them. What traces add (subagents, length) is joined by the ids of traces that
     the events name; a trace that no event names stands for a prompt of its own. Where a trace holds several prompts,
     each of them shows the trace's subagents.
     """
-    prompts, traces = facts.rolled(PROMPTS.table), facts.rolled(TRACES.table)
+    named = _NAMED.replace("$prompts", facts.rolled(PROMPTS.table))
+    if "spans" not in stored:
+        return f"""(
+            SELECT id AS prompt, {_FIRST_TRACE} AS trace, {_COLUMNS}, begun_us AS started_us, over_us AS ended_us,
+                all_agents AS relations, toUInt64(0) AS nested
+            FROM ({named})
+        )"""
     return f"""(
         WITH
-            named AS (
-                SELECT part.prompt AS id, groupUniqArrayArray(part.traces) AS trace_ids, {_MERGED}
-                FROM {prompts} AS part WHERE part.prompt != '' GROUP BY id
-            ),
+            named AS ({named}),
             traced AS (
                 SELECT part.trace_id AS id, max(part.prompt) AS of_prompt, groupUniqArrayArray(part.hosts) AS all_hosts,
                     {_MERGED}
-                FROM {traces} AS part GROUP BY id
+                FROM {facts.rolled(TRACES.table)} AS part GROUP BY id
             ),
             joined AS (
                 SELECT link.id AS id, min(t.begun_us) AS first_us, max(t.over_us) AS last_us,
@@ -61,7 +77,7 @@ def work(facts: Facts) -> str:
                 FROM (SELECT id, arrayJoin(trace_ids) AS trace_id FROM named) AS link
                 INNER JOIN traced AS t ON t.id = link.trace_id GROUP BY link.id
             )
-        SELECT named.id AS prompt, if(empty(trace_ids), '', lower(hex(trace_ids[1]))) AS trace, {_COLUMNS},
+        SELECT named.id AS prompt, {_FIRST_TRACE} AS trace, {_COLUMNS},
             if(joined.last_us > 0, least(begun_us, first_us), begun_us) AS started_us,
             greatest(over_us, joined.last_us) AS ended_us,
             arrayConcat(all_agents, joined.seen) AS relations, joined.nested AS nested
@@ -76,30 +92,25 @@ def work(facts: Facts) -> str:
     )"""
 
 
-# A subagent may be told of twice: with the one that started it (by its spans) and without (by its events).
-_STARTED_BY: Final = "arrayDistinct(arrayMap(one -> (one.1, one.2), relations))"
-_RELATED: Final = (
-    f"arrayFilter(one -> one.2 != '' OR NOT arrayExists(other -> other.1 = one.1 AND other.2 != '', {_STARTED_BY}),"
-    f" {_STARTED_BY})"
-)
+def nesting(relations: Iterable[Relation], nested: int) -> tuple[int, int]:
+    """How many subagents there are and how many levels of them, at most `DEPTH_MAX`.
 
-
-def _levels() -> str:
-    """Ids of subagents by depth: those whose starter is unknown or the main agent, then those they started, …"""
-    first = "arrayMap(one -> one.1, arrayFilter(one -> NOT has(ids, one.2), related)) AS level_1"
-    deeper = (
-        f"arrayMap(one -> one.1, arrayFilter(one -> has(level_{depth}, one.2), related)) AS level_{depth + 1}"
-        for depth in range(1, DEPTH_MAX)
-    )
-    return ", ".join((first, *deeper))
-
-
-_DEPTH: Final = " + ".join(f"notEmpty(level_{depth})" for depth in range(1, DEPTH_MAX + 1))
-_FAMILY_TREE: Final = f"""
-    {_RELATED} AS related, arrayDistinct(arrayMap(one -> one.1, related)) AS ids, {_levels()},
-    if(empty(ids), toInt64(nested), toInt64(length(ids))) AS subagents,
-    if(empty(ids), toInt64(nested > 0), toInt64({_DEPTH})) AS depth
-"""
+    The first level are those whose starter is unknown or the main agent. `nested` is the number of subagents that
+    spans let guess; it counts when none is named.
+    """
+    pairs = {(one, parent) for one, parent, _ in relations}
+    # A subagent may be told of twice: with the one that started it (by its spans) and without (by its events).
+    started = {one for one, parent in pairs if parent}
+    pairs = {(one, parent) for one, parent in pairs if parent or one not in started}
+    ids = {one for one, _ in pairs}
+    if not ids:
+        return nested, int(nested > 0)
+    level = {one for one, parent in pairs if parent not in ids}
+    depth = 0
+    while level and depth < DEPTH_MAX:
+        depth += 1
+        level = {one for one, parent in pairs if parent in level}
+    return len(ids), depth
 
 
 def _wanted(filters: Filters) -> str:
@@ -172,8 +183,8 @@ class _PromptSums(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     priced: int
     tool_calls: int
-    depth: int
-    subagents: int
+    relations: list[Relation]
+    nested: int
     tools: dict[str, int]
     errors: int
 
@@ -187,6 +198,7 @@ class _PromptSums(msgspec.Struct, frozen=True, kw_only=True):
         return ESTIMATED if self.estimated == self.cost else "mixed"
 
     def row(self, names: dict[str, str]) -> Prompt:
+        subagents, depth = nesting(self.relations, self.nested)
         tools = sorted(self.tools.items(), key=lambda tool: (-tool[1], tool[0]))
         return Prompt(
             prompt=self.prompt,
@@ -206,8 +218,8 @@ class _PromptSums(msgspec.Struct, frozen=True, kw_only=True):
             requests=self.requests,
             tool_calls=self.tool_calls,
             duration_ms=(self.ended_us - self.started_us) / 1000,
-            depth=self.depth,
-            subagents=self.subagents,
+            depth=depth,
+            subagents=subagents,
             tools=[ToolCalls(tool, calls) for tool, calls in tools],
             errors=self.errors,
         )
@@ -220,17 +232,14 @@ async def top_prompts(
     """Prompts that began in the window with what they cost, used and started; costliest first."""
     begun, parameters = _begun(window)
     counts = ", ".join(f"sum_{name} AS {name}" for name in (*TOKENS, "requests", "priced", "tool_calls", "errors"))
-    # The trees of subagents are drawn for the rows that are shown, not for all prompts there are.
+    stored = await present(facts, parameters)
     sql = f"""
         SELECT prompt, trace, of_session AS session, of_user AS user, of_repo AS repo, of_source AS source, started_us,
             ended_us, toInt64(sum_cost_nano) AS cost, toInt64(sum_estimated_nano) AS estimated, {counts},
-            all_tools AS tools, {_FAMILY_TREE}
-        FROM (
-            SELECT * FROM {work(facts)}
-            WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
-            ORDER BY sum_cost_nano DESC, sum_requests DESC, prompt, trace LIMIT {{limit:UInt32}}
-        )
-        ORDER BY cost DESC, requests DESC, prompt, trace
+            all_tools AS tools, {_RELATIONS} AS relations, nested
+        FROM {work(facts, stored)}
+        WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
+        ORDER BY sum_cost_nano DESC, sum_requests DESC, prompt, trace LIMIT {{limit:UInt32}}
     """
     page = await facts.page(window, sql, _PromptSums, **filters.parameters, **parameters)
     names = await facts.names(sorted({row.user for row in page.data if row.user}))
@@ -266,25 +275,49 @@ class SubagentStats(msgspec.Struct, frozen=True):
     depth_histogram: list[DepthCount]
 
 
-class _SubagentSums(msgspec.Struct, frozen=True):
-    key: str
-    depth: int
+class _Alike(msgspec.Struct, frozen=True):
+    """Prompts of a repository that have the same subagents: all that have none, or a single one."""
+
+    repo: str
+    relations: list[Relation]
+    nested: int
+    agent_nano: dict[str, int]
     prompts: int
-    started: int
-    widest: int
-    cost: int
     whole: int
 
 
-_BY: Final = {
-    "repo": ("[of_repo]", "toInt64(subagents)", "toInt64(arraySum(mapValues(all_agent_nano)))"),
-    # Requests of a subagent whose kind no record tells are under the empty key.
-    "agent": (
-        "arrayDistinct(arrayConcat(arrayMap(one -> one.3, relations), mapKeys(all_agent_nano)))",
-        "toInt64(length(arrayDistinct(arrayMap(one -> one.1, arrayFilter(one -> one.3 = name, relations)))))",
-        "toInt64(all_agent_nano[name])",
-    ),
-}
+@dataclass(slots=True)
+class _Group:
+    prompts: int = 0
+    subagents: int = 0
+    widest: int = 0
+    levels: int = 0
+    deepest: int = 0
+    cost: int = 0
+    whole: int = 0
+
+    def add(self, alike: _Alike, subagents: int, depth: int, cost: int) -> None:
+        self.prompts += alike.prompts
+        self.subagents += subagents * alike.prompts
+        self.widest = max(self.widest, subagents)
+        self.levels += depth * alike.prompts
+        self.deepest = max(self.deepest, depth)
+        self.cost += cost * alike.prompts
+        self.whole += alike.whole
+
+    def row(self, key: str, label: str) -> SubagentRow:
+        return SubagentRow(
+            key,
+            label,
+            self.prompts,
+            self.subagents,
+            self.subagents / self.prompts,
+            self.widest,
+            self.levels / self.prompts,
+            self.deepest,
+            usd(self.cost),
+            self.cost / self.whole if self.whole else 0.0,
+        )
 
 
 @get("/api/subagent-stats", summary="Subagents", tags=["agents"], dependencies=FILTERS)
@@ -296,46 +329,31 @@ async def subagent_stats(
 ) -> Page[SubagentStats]:
     """How many subagents prompts start, how deep they nest and what they cost."""
     begun, parameters = _begun(window)
-    keys, started, cost = _BY[by]
-    # Each prompt once under the empty key, for the histogram, and once under each of its own keys.
+    stored = await present(facts, parameters)
     sql = f"""
-        SELECT key, depth, toInt64(count()) AS prompts, sum(own) AS started, max(own) AS widest, sum(own_cost) AS cost,
-            toInt64(sum(sum_cost_nano)) AS whole
-        FROM (
-            SELECT *, arrayJoin(arrayConcat([''], arrayMap(one -> concat('=', one), {keys}))) AS key,
-                substring(key, 2) AS name, {started} AS own, {cost} AS own_cost
-            FROM (
-                SELECT *, {_FAMILY_TREE} FROM {work(facts)}
-                WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
-            )
-        )
-        GROUP BY key, depth ORDER BY key, depth
+        SELECT of_repo AS repo, {_RELATIONS} AS relations, nested, all_agent_nano AS agent_nano,
+            toInt64(count()) AS prompts, toInt64(sum(sum_cost_nano)) AS whole
+        FROM {work(facts, stored)}
+        WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
+        GROUP BY repo, relations, nested, agent_nano
     """
-    page = await facts.page(window, sql, _SubagentSums, **filters.parameters, **parameters)
-    histogram = [DepthCount(row.depth, row.prompts) for row in page.data if not row.key]
-    groups: dict[str, list[_SubagentSums]] = {}
-    for row in page.data:
-        if row.key:
-            groups.setdefault(row.key[1:], []).append(row)
+    page = await facts.page(window, sql, _Alike, **filters.parameters, **parameters)
+    depths: defaultdict[int, int] = defaultdict(int)
+    groups: defaultdict[str, _Group] = defaultdict(_Group)
+    for alike in page.data:
+        subagents, depth = nesting(alike.relations, alike.nested)
+        depths[depth] += alike.prompts
+        if by == "repo":
+            groups[alike.repo].add(alike, subagents, depth, sum(alike.agent_nano.values()))
+            continue
+        # Requests of a subagent whose kind no record tells are under the empty key.
+        ids: dict[str, set[str]] = {kind: set() for kind in alike.agent_nano}
+        for one, _, kind in alike.relations:
+            ids.setdefault(kind, set()).add(one)
+        for kind, those in ids.items():
+            groups[kind].add(alike, len(those), depth, alike.agent_nano.get(kind, 0))
     named = await labels(facts, by, groups)
-    rows = [_subagent_row(key, named[key], group) for key, group in groups.items()]
+    rows = [group.row(key, named[key]) for key, group in groups.items()]
     rows.sort(key=lambda row: (-row.subagents, -row.cost_usd, -row.prompts, row.key))
+    histogram = [DepthCount(depth, prompts) for depth, prompts in sorted(depths.items())]
     return Page(SubagentStats(rows[: window.limit], histogram), page.meta)
-
-
-def _subagent_row(key: str, label: str, group: list[_SubagentSums]) -> SubagentRow:
-    prompts = sum(row.prompts for row in group)
-    started = sum(row.started for row in group)
-    cost, whole = sum(row.cost for row in group), sum(row.whole for row in group)
-    return SubagentRow(
-        key,
-        label,
-        prompts,
-        started,
-        started / prompts,
-        max(row.widest for row in group),
-        sum(row.depth * row.prompts for row in group) / prompts,
-        max(row.depth for row in group),
-        usd(cost),
-        cost / whole if whole else 0.0,
-    )

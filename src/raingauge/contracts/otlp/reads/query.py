@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from string import Template
 from typing import Annotated, Any, Final
 
+import msgspec
 from litestar.di import Provide
 from litestar.params import QueryParameter
 
@@ -24,6 +25,7 @@ from raingauge.contracts.otlp.rollups import (
     USAGE_SPANS,
 )
 from raingauge.contracts.otlp.spend import FAMILY, SPEND_SIGNALS
+from raingauge.contracts.otlp.tables import EVENTS, POINTS, SPANS
 
 LOOK_BACK: Final = timedelta(days=7)
 """How far before a window the last reading of a cumulative series is looked for."""
@@ -166,6 +168,38 @@ _FAMILY: Final = f"transform(toString(source), {list(_FAMILIES)}, {list(_FAMILIE
 _SIGNALS: Final = ("events", "spans", "points")
 """In the order in which they are believed about what was done."""
 
+_MINE: Final = "customer = {customer:String} AND day BETWEEN {since_day:Date} AND {until_day:Date}"
+_STORED: Final = (
+    ("events", EVENTS.name, "1"),
+    ("events", USAGE_EVENTS.table, "1"),
+    ("spans", SPANS.name, "1"),
+    ("spans", USAGE_SPANS.table, "1"),
+    ("points", POINTS.name, "temporality != 'cumulative'"),
+    ("points", USAGE_POINTS.table, "1"),
+    ("cumulative", POINTS.name, "temporality = 'cumulative'"),
+    ("cumulative", CUMULATIVE.table, "1"),
+)
+_PRESENT: Final = " UNION ALL ".join(
+    f"SELECT '{told}' AS told FROM {table} WHERE {_MINE} AND {of_these} LIMIT 1" for told, table, of_these in _STORED
+)
+EVERYTHING: Final = frozenset(told for told, _, _ in _STORED)
+"""What may tell of usage: `events`, `spans`, `points` (increases) and `cumulative` (points that count from a start)."""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    told: str
+
+
+async def present(facts: Facts, days: Mapping[str, object]) -> frozenset[str]:
+    """Which of `EVERYTHING` the customer has on the days from `since_day` to `until_day`.
+
+    Most customers send one or two of them, and analysing a statement over tables that hold nothing of theirs takes
+    longer than reading the others.
+    """
+    found = await facts.rows(_PRESENT, _Told, since_day=days["since_day"], until_day=days["until_day"])
+    return frozenset(row.told for row in found)
+
+
 _ACTIVE_SESSIONS: Final = (
     "session IN (SELECT session FROM $prompts WHERE customer = {customer:String}"
     " AND session != '' AND hasAny(mapKeys(tools), {only_tool:Array(String)}))"
@@ -178,19 +212,24 @@ def _rank(signal: str) -> str:
     return f"transform(toString(source), {list(ranks)}, {list(ranks.values())}, {_NEVER})"
 
 
-def usage(facts: Facts, filters: Filters) -> tuple[list[tuple[str, str]], str]:
-    """Everything that tells of usage by hour, as pairs of signal and subquery, and the filters as a condition.
+def usage(facts: Facts, filters: Filters, stored: frozenset[str]) -> tuple[list[tuple[str, str]], str]:
+    """All of `stored` that tells of usage by hour, as pairs of signal and subquery, and the filters as a condition.
 
     A subquery has the columns day, hour, the dimensions and the measures. Points do not know their session, so they
     are left out when it is asked for.
     """
-    told = [("events", facts.rolled(USAGE_EVENTS.table)), ("spans", facts.rolled(USAGE_SPANS.table))]
     condition = filters.condition("user", "repo", "model", "source", "session")
     if filters.tool:
         condition += f" AND {_ACTIVE_SESSIONS.replace('$prompts', facts.rolled(PROMPTS.table))}"
-    if not filters.session and not filters.tool:
-        increases = Template(_INCREASES).substitute(cumulative=facts.rolled(CUMULATIVE.table))
-        told += [("points", facts.rolled(USAGE_POINTS.table)), ("points", f"({increases})")]
+    told = []
+    if "spans" in stored:
+        told.append(("spans", facts.rolled(USAGE_SPANS.table)))
+    if "points" in stored and not (filters.session or filters.tool):
+        told.append(("points", facts.rolled(USAGE_POINTS.table)))
+    if "cumulative" in stored and not (filters.session or filters.tool):
+        told.append(("points", f"({Template(_INCREASES).substitute(cumulative=facts.rolled(CUMULATIVE.table))})"))
+    if "events" in stored or not told:
+        told.append(("events", facts.rolled(USAGE_EVENTS.table)))
     return told, condition
 
 
@@ -206,16 +245,18 @@ def best(
     spend: Mapping[str, str],
     done: Mapping[str, str] | None = None,
     told: Mapping[str, str] | None = None,
+    stored: frozenset[str] = EVERYTHING,
 ) -> str:
     """Sums of usage by keys, in which nothing counts twice although tools tell the same by several signals.
 
     Per day, person and family of tools, `spend` is taken from the family's best signal that tells any, `done` from
     events or else spans, `told` from all. Values are SQL by the name of the result's column; `$kept` in them stands
-    for the filters, which take no part in the choice of the signal. `within` restricts the hours.
+    for the filters, which take no part in the choice of the signal. `within` restricts the hours, `stored` is what
+    `present` found.
     """
-    sources, condition = usage(facts, filters)
+    sources, condition = usage(facts, filters, stored)
     done, told = done or {}, told or {}
-    values = {name: Template(text).substitute(kept=condition) for name, text in {**spend, **done, **told}.items()}
+    values = {name: Template(text).substitute(kept="wanted") for name, text in {**spend, **done, **told}.items()}
     given = "".join(f", {text} AS {name}" for name, text in {**keys, **values}.items())
     names = ", ".join(keys)
     outer = [f"sumIf(inner_usage.{name}, spending) AS {name}" for name in spend]
@@ -225,8 +266,8 @@ def best(
         f"""
         SELECT day AS usage_day, user AS person, {_FAMILY} AS usage_family, {_rank(signal)} AS usage_rank,
             {_SIGNALS.index(signal)} AS usage_signal, max({_SPENDS}) AS spent, max({_DOES}) AS did,
-            max({condition}) AS kept{given}
-        FROM {source} WHERE {within} GROUP BY usage_day, person, usage_family, usage_rank, {names}"""
+            max(wanted) AS kept{given}
+        FROM (SELECT *, {condition} AS wanted FROM {source} WHERE {within}) GROUP BY usage_day, person, usage_family, usage_rank, {names}"""
         for signal, source in sources
     )
     return f"""
@@ -240,9 +281,9 @@ def best(
     """
 
 
-def any_usage(facts: Facts, filters: Filters, columns: str, condition: str) -> str:
+def any_usage(facts: Facts, filters: Filters, columns: str, condition: str, stored: frozenset[str]) -> str:
     """A subquery of these columns of all rows of usage, whichever signal tells it, that meet a condition."""
-    sources, kept = usage(facts, filters)
+    sources, kept = usage(facts, filters, stored)
     return " UNION ALL ".join(
         f"SELECT DISTINCT {columns} FROM {source} WHERE {kept} AND {condition}" for _, source in sources
     )

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, best, labels, looked_at, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, best, labels, looked_at, present, usd
 from raingauge.contracts.otlp.rollups import TOKENS
 
 RUN_RATE_DAYS: Final = 7
@@ -69,6 +69,7 @@ async def rollups(
 ) -> Page[list[Usage]]:
     """Spend and activity by UTC day, tool, person, repository, model and kind of request; costliest first."""
     days = Range.days(window)
+    looked = looked_at(days)
     sums = best(
         facts,
         filters,
@@ -83,6 +84,7 @@ async def rollups(
             "seen": "uniqExactIf(session, $kept AND session != '')",
         },
         told={"begun": _kept("session_starts"), "active": _kept("active_ms")},
+        stored=await present(facts, looked),
     )
     group = ", ".join(f"g_{name} AS {name}" for name in _GROUP)
     tokens = ", ".join(f"{name.removesuffix('_tokens')} AS {name}" for name in TOKENS)
@@ -93,7 +95,7 @@ async def rollups(
         FROM ({sums}) WHERE {{customer:String}} != '' AND {_ANYTHING}
         ORDER BY cost DESC, day DESC, requests DESC, {", ".join(_GROUP)} LIMIT {{limit:UInt32}}
     """
-    page = await facts.page(window, sql, Usage, **filters.parameters, **days.parameters("window"), **looked_at(days))
+    page = await facts.page(window, sql, Usage, **filters.parameters, **days.parameters("window"), **looked)
     names = await facts.names(sorted({row.user for row in page.data if row.user}))
     return Page([msgspec.structs.replace(row, user_name=names.get(row.user)) for row in page.data], page.meta)
 
@@ -164,12 +166,14 @@ async def cost_trend(
     ranges = {"window": now, "previous": now.before, "week": week, "week_before": week.before}
     within = [each.condition(name) for name, each in ranges.items()]
     periods = " + ".join(f"{2**place} * ({condition})" for place, condition in enumerate(within))
+    looked = looked_at(*ranges.values())
     sums = best(
         facts,
         filters,
         {"periods": periods, "bucket": _BUCKETS[step], "key": f"toString({by})"},
         "periods > 0",
         spend={"cost": _kept("cost_nano"), "estimated": _kept("estimated_nano"), "tokens": _kept(f"({_ALL_TOKENS})")},
+        stored=await present(facts, looked),
     )
     sql = f"""
         SELECT toUInt8(periods) AS periods, if(bitAnd(periods, {IN_WINDOW}), bucket, '') AS bucket, key,
@@ -180,7 +184,7 @@ async def cost_trend(
     parameters: dict[str, Any] = {}
     for name, each in ranges.items():
         parameters |= each.parameters(name)
-    page = await facts.page(window, sql, _CostSums, **filters.parameters, **parameters, **looked_at(*ranges.values()))
+    page = await facts.page(window, sql, _CostSums, **filters.parameters, **parameters, **looked)
     found = await labels(facts, by, {row.key for row in page.data})
     return Page(_trend(page.data, found), page.meta)
 
@@ -275,12 +279,14 @@ async def cache_hit(
     """How much of the models' input came from the prompt cache, by group and by day."""
     now = Range.of(window)
     names = ("input", "cache_read", "cache_creation")
+    looked = looked_at(now)
     sums = best(
         facts,
         filters,
         {"bucket": "toString(day)", "key": f"toString({by})"},
         now.condition("window"),
         spend={name: _TOKEN_SUMS[name] for name in names},
+        stored=await present(facts, looked),
     )
     # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
     some = " OR ".join(f"{name} != 0" for name in names)
@@ -288,7 +294,7 @@ async def cache_hit(
         SELECT bucket, key, {", ".join(f"greatest({name}, 0) AS {name}" for name in names)}
         FROM ({sums}) AS sums WHERE {{customer:String}} != '' AND ({some}) ORDER BY bucket, key
     """
-    page = await facts.page(window, sql, _CacheSums, **filters.parameters, **now.parameters("window"), **looked_at(now))
+    page = await facts.page(window, sql, _CacheSums, **filters.parameters, **now.parameters("window"), **looked)
     found = await labels(facts, by, {row.key for row in page.data})
     by_key: defaultdict[str, list[_CacheSums]] = defaultdict(list)
     by_day: defaultdict[str, list[_CacheSums]] = defaultdict(list)
