@@ -127,7 +127,8 @@ async def _people(
     )
     # Sessions are counted over days, so they cannot be added up from sums of days.
     in_session = f"session != '' AND {_ACTIVE} AND {days.condition('window')}"
-    seen = any_usage(facts, filters, "user, session", in_session, stored)
+    # Points know no session.
+    seen = any_usage(facts, filters, "user, session", in_session, stored - {"points", "cumulative"})
     sql = f"""
         SELECT key AS user, toString(max(person_day)) AS last_seen, toInt64(count()) AS days,
             greatest(toInt64(any(seen.sessions)), sum(begun)) AS sessions, sum(prompted) AS prompts,
