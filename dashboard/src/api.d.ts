@@ -1988,8 +1988,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2011,8 +2011,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2034,8 +2034,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2059,8 +2059,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2097,8 +2097,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2120,8 +2120,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
@@ -2143,8 +2143,8 @@ export interface operations {
             /** @description Request fulfilled, document follows */
             200: {
                 headers: {
-                    "X-Content-Type-Options"?: string;
                     "Cache-Control"?: string;
+                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
                     [name: string]: unknown;
                 };
