@@ -1989,8 +1989,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2012,8 +2012,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2035,8 +2035,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2060,8 +2060,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2098,8 +2098,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2121,8 +2121,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2144,8 +2144,8 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control"?: string;
-                    "X-Content-Type-Options"?: string;
                     "Referrer-Policy"?: string;
+                    "X-Content-Type-Options"?: string;
                     [name: string]: unknown;
                 };
                 content: {

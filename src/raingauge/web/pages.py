@@ -95,9 +95,13 @@ def openapi(app: Litestar, contracts: Sequence[Contract]) -> Mapping[str, Any]:
 
 
 def _any_of(node: Any) -> Any:
-    """Unions as `anyOf`: litestar writes `oneOf`, but 1 is both an integer and a number."""
+    """Unions as `anyOf`, because 1 is both an integer and a number, and headers in order, because they come from sets.
+
+    litestar writes `oneOf`, and headers in another order in each process.
+    """
     if isinstance(node, dict):
-        return {"anyOf" if key == "oneOf" else key: _any_of(value) for key, value in node.items()}
+        plain = {"anyOf" if key == "oneOf" else key: _any_of(value) for key, value in node.items()}
+        return plain | {"headers": dict(sorted(plain["headers"].items()))} if "headers" in plain else plain
     return [_any_of(value) for value in node] if isinstance(node, list) else node
 
 
