@@ -11,6 +11,7 @@ from raingauge.cli.options import DataDir, settings_from
 from raingauge.control import customers
 from raingauge.control.customers import Customer, Tier
 from raingauge.operations import ask
+from raingauge.owner import LOCK_NAME
 
 app = typer.Typer(name="customer", help="List, delete and re-tier customers.", no_args_is_help=True)
 
@@ -57,8 +58,9 @@ def delete(
         with database.write() as db:
             deleted = customers.delete(db, customer_id)
     settings = settings_from(data_dir)
-    # Without a data directory (control data elsewhere, no server here yet) there are no facts to delete.
-    rows = sum(ask(settings, "customer.erase", customer=customer_id).values()) if settings.data_dir.is_dir() else 0
+    # Where no server has ever owned the directory there are no facts to delete.
+    owned = (settings.data_dir / LOCK_NAME).exists()
+    rows = sum(ask(settings, "customer.erase", customer=customer_id).values()) if owned else 0
     if as_json:
         print_json({"customer_id": customer_id, "deleted": True, "tokens": deleted, "rows": rows})
     else:
