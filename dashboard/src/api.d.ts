@@ -380,6 +380,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/flags/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Versions of flag SDKs
+         * @description When each version of an SDK was first heard of, ever; the window does not matter.
+         */
+        get: operations["ApiFlagsVersionsVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/analytics/active-users": {
         parameters: {
             query?: never;
@@ -492,6 +512,26 @@ export interface paths {
          * @description Weekly cohorts of installations; `corrected` leaves out the well-known shared ids.
          */
         get: operations["ApiAnalyticsRetentionRetention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/analytics/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * First use of each version
+         * @description When each version was first used, ever, newest first; the window does not matter.
+         */
+        get: operations["ApiAnalyticsVersionsVersions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -900,6 +940,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List people
+         * @description The readable names that are kept of people in the caller's customer.
+         */
+        get: operations["ApiPeopleListPeople"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/people/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget a person
+         * @description Delete the readable name of a person and, if asked, every row about this person. There is no way back.
+         */
+        post: operations["ApiPeopleForgetForgetPerson"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/customers/{customer_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a customer
+         * @description Delete a customer, its tokens, members, names and facts. Only for operators, and never their own.
+         */
+        delete: operations["ApiCustomersCustomerIdDeleteCustomer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/aggregate": {
         parameters: {
             query?: never;
@@ -1123,6 +1223,7 @@ export interface components {
             client: string;
             text: string;
             token_id: string;
+            parts: components["schemas"]["Part"][];
         };
         /** ConnectionShown */
         ConnectionShown: {
@@ -1130,6 +1231,7 @@ export interface components {
             title: string;
             form: string;
             scope: components["schemas"]["Scope"];
+            family: string;
         };
         /** CostPoint */
         CostPoint: {
@@ -1163,6 +1265,12 @@ export interface components {
         CustomerAdded: {
             customer: components["schemas"]["CustomerShown"];
             link: components["schemas"]["SigninLink"];
+        };
+        /** CustomerDeleted */
+        CustomerDeleted: {
+            customer_id: string;
+            tokens: number;
+            rows: number;
         };
         /** CustomerShown */
         CustomerShown: {
@@ -1216,6 +1324,13 @@ export interface components {
         Done: {
             messages: number;
         };
+        /** Erased */
+        Erased: {
+            names: number;
+            rows: {
+                [key: string]: number;
+            };
+        };
         /** Errors */
         Errors: {
             error_category: string;
@@ -1264,6 +1379,12 @@ export interface components {
             at: string;
             reason: components["schemas"]["Reason"];
             detail: string;
+        };
+        /** FlagVersion */
+        FlagVersion: {
+            key: string;
+            /** Format: date-time */
+            first_at: string;
         };
         /** Forwarded */
         Forwarded: {
@@ -1464,9 +1585,19 @@ export interface components {
             data: components["schemas"]["Turns"][];
             meta: components["schemas"]["Meta"];
         };
+        /** Page[list[Release]] */
+        "Page_list_raingauge.contracts.analytics.reads.versions.Release_": {
+            data: components["schemas"]["Release"][];
+            meta: components["schemas"]["Meta"];
+        };
         /** Page[list[Counted]] */
         "Page_list_raingauge.contracts.flags.reads.Counted_": {
             data: components["schemas"]["contracts_flags_reads_Counted"][];
+            meta: components["schemas"]["Meta"];
+        };
+        /** Page[list[FlagVersion]] */
+        "Page_list_raingauge.contracts.flags.reads.FlagVersion_": {
+            data: components["schemas"]["FlagVersion"][];
             meta: components["schemas"]["Meta"];
         };
         /** Page[list[Latency]] */
@@ -1529,9 +1660,25 @@ export interface components {
             data: components["schemas"]["CostTrend"];
             meta: components["schemas"]["Meta"];
         };
+        /** Part */
+        Part: {
+            name: string;
+            notes: string;
+            text: string;
+        };
         /** PastedToken */
         PastedToken: {
             token: string;
+        };
+        /** PeopleShown */
+        PeopleShown: {
+            people: components["schemas"]["PersonShown"][];
+            more: boolean;
+        };
+        /** PersonShown */
+        PersonShown: {
+            key: string;
+            name: string;
         };
         /** ProfileRow */
         ProfileRow: {
@@ -1591,6 +1738,11 @@ export interface components {
          * @enum {string}
          */
         Reason: "unauthorized" | "forbidden" | "not_a_member" | "cross_site_refused" | "browser_requests_not_allowed" | "method_not_allowed" | "not_found" | "conflict" | "unsupported_media_type" | "unsupported_encoding" | "payload_too_large" | "slow_body" | "rate_limited" | "daily_cap_reached" | "queue_full" | "queue_failed" | "shutting_down" | "invalid_body" | "invalid_json" | "invalid_payload" | "invalid_timestamp_hour" | "invalid_parameter" | "not_available" | "query_limit" | "internal_error" | "undecodable" | "decoder_crashed" | "decoder_timeout" | "store_refused" | "unknown_version" | "missing_field" | "invalid_field" | "too_large" | "series_limit";
+        /** Release */
+        Release: {
+            version: string;
+            first_day: string;
+        };
         /** Repeats */
         Repeats: {
             installation: string;
@@ -1767,6 +1919,13 @@ export interface components {
             mean_seconds: number | null;
             p50_at_most_seconds: number | null;
             p99_at_most_seconds: number | null;
+            scale_seconds: number;
+        };
+        /** ToForget */
+        ToForget: {
+            person: string;
+            /** @default false */
+            facts: boolean;
         };
         /** TokenIssued */
         TokenIssued: {
@@ -2794,6 +2953,48 @@ export interface operations {
             };
         };
     };
+    ApiFlagsVersionsVersions: {
+        parameters: {
+            query?: {
+                /** @description Start: ISO 8601 or an age such as 24h or 7d. */
+                since?: string;
+                /** @description End, exclusive; empty is now. */
+                until?: string;
+                /** @description Most rows to return. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_list_raingauge.contracts.flags.reads.FlagVersion_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
     ApiAnalyticsActiveUsersActiveUsers: {
         parameters: {
             query?: {
@@ -3145,6 +3346,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_list_raingauge.contracts.analytics.reads.retention.Cohort_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    ApiAnalyticsVersionsVersions: {
+        parameters: {
+            query?: {
+                /** @description Start: ISO 8601 or an age such as 24h or 7d. */
+                since?: string;
+                /** @description End, exclusive; empty is now. */
+                until?: string;
+                /** @description Most rows to return. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_list_raingauge.contracts.analytics.reads.versions.Release_"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3889,6 +4132,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CustomerAdded"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    ApiPeopleListPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeopleShown"];
+                };
+            };
+        };
+    };
+    ApiPeopleForgetForgetPerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToForget"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erased"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    ApiCustomersCustomerIdDeleteCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomerDeleted"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -22,7 +23,7 @@ from raingauge.contracts import CONTRACTS
 from raingauge.control import customers, links, tokens
 from raingauge.control.sessions import Owner
 from raingauge.edge.limits import Rate
-from raingauge.edge.ports import ASGIApp, Receive, Send
+from raingauge.edge.ports import ASGIApp, Receive, Reply, Send
 from raingauge.edge.ports import Scope as AsgiScope
 from raingauge.edge.server import Edge
 from raingauge.errors import RaingaugeError, SettingError
@@ -30,6 +31,7 @@ from raingauge.settings import FAILED_AUTH_PER_IP, GRPC_PORT, READERS, SIGNIN_LI
 from raingauge.system import System, utc_now
 from raingauge.web import api, report
 from raingauge.web.account import Accounts
+from raingauge.web.erasure import Erasing
 from raingauge.web.facts import Services
 from raingauge.web.operation import Operating
 from raingauge.web.upkeep import Keeping
@@ -56,6 +58,10 @@ class Application:
             await self._live(receive, send)
         elif self._app is not None:
             await self._app(scope, receive, send)
+
+    def answer_whole(self, scope: AsgiScope, body: bytes, is_gone: Callable[[], bool], reply: Reply) -> bool:
+        """See `Edge.answer_whole`."""
+        return self._app is not None and self._app.answer_whole(scope, body, is_gone, reply)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -136,7 +142,8 @@ def build(system: System, executor: ThreadPoolExecutor, base_url: str) -> Edge:
         clock=utc_now,
     )
     keeping = Keeping(system.queue, system.settings, system.directory.operates)
-    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url, keeping)
+    erasing = Erasing(system.people.listed, system.forget, system.erase_customer)
+    operating = Operating(CONTRACTS, system.metrics, system.problems, system_report, base_url, keeping, erasing)
     edge = Edge(
         intakes=[intake for contract in CONTRACTS for intake in contract.intakes],
         queue=system.queue,

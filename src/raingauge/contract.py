@@ -392,6 +392,7 @@ class Connection:
 
     `snippet` takes the server's address (no slash at the end) and a token, and gives text to paste; what it prints
     is complete. `form` names its syntax for those who show it ("shell", "json", "toml", "python", "yaml").
+    `family` names the client beside which the dashboard shows this one, as another way to connect the same thing.
     """
 
     client: str
@@ -399,6 +400,7 @@ class Connection:
     form: str
     snippet: Callable[[str, str], str]
     scope: Scope = Scope.INGEST
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)

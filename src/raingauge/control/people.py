@@ -29,6 +29,9 @@ log = structlog.get_logger()
 KNOWN_MAX: Final = 50_000
 """How many people are remembered in memory, so that seeing them again costs no transaction."""
 
+LISTED_MAX: Final = 10_000
+"""How many people a list holds: each name has to be decrypted."""
+
 _NONCE_BYTES: Final = 12
 _KEYS_PER_QUERY: Final = 1_000
 
@@ -87,6 +90,14 @@ class People:
         if unreadable:
             log.warning("names cannot be decrypted with this master key", action="people.unreadable", count=unreadable)
         return found
+
+    def listed(self, customer: str, limit: int = LISTED_MAX) -> tuple[list[Person], bool]:
+        """People of a customer in the order of their names, at most so many, and whether there are more."""
+        with self._database.read() as db:
+            query = select(PEOPLE.c.person_key).where(PEOPLE.c.customer_id == customer).limit(limit + 1)
+            keys = [key for (key,) in db.execute(query)]
+        named = [Person(key, name) for key, name in self.names(customer, keys[:limit]).items()]
+        return sorted(named, key=lambda person: (person.name.casefold(), person.key)), len(keys) > limit
 
     def forget(self, customer: str, key: str) -> bool:
         """Delete one person's name; whether there was one."""

@@ -17,7 +17,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from raingauge import __version__
 from raingauge.contract import Contract, Facts, Reason, Refused, Scope, Window
 from raingauge.settings import QUERY_MAX_ROWS
-from raingauge.web import account, management, operation, parameters, prometheus
+from raingauge.web import account, erasure, management, operation, parameters, prometheus
 from raingauge.web.account import Accounts
 from raingauge.web.facts import CustomerFacts, Services
 from raingauge.web.shape import ApiResponse, answer_error, credential_of
@@ -56,6 +56,7 @@ def build(
             *operation.handlers(operating),
             account.router(),
             management.router(),
+            erasure.router(operating.erasing),
         ],
         dependencies={
             "facts": Provide(facts),

@@ -27,6 +27,7 @@ from raingauge.errors import Conflict, NotFound, Reason, Refused
 from raingauge.settings import SIGNIN_LINK_SECONDS
 from raingauge.web.account import Accounts, AnyRequest
 from raingauge.web.shape import credential_of
+from raingauge.web.snippets import Part, parts
 
 GRACE_MAX_SECONDS: Final = 90 * 86_400
 
@@ -92,20 +93,28 @@ class SigninLink(msgspec.Struct, frozen=True):
 
 
 class ConnectionShown(msgspec.Struct, frozen=True):
-    """A client that can be connected. `form` is the syntax of its snippet, `scope` what its token may do."""
+    """A client that can be connected. `form` is the syntax of its snippet, `scope` what its token may do.
+
+    `family` names the client with which it is shown, or is empty.
+    """
 
     client: str
     title: str
     form: str
     scope: Scope
+    family: str
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """Text to paste into a client. It holds a new token, which is shown this once."""
+    """Text to paste into a client. It holds a new token, which is shown this once.
+
+    `parts` say the same for each shell, and for the clients that are shown with this one.
+    """
 
     client: str
     text: str
     token_id: str
+    parts: list[Part]
 
 
 class CustomerShown(msgspec.Struct, frozen=True):
@@ -233,7 +242,8 @@ def make_link(request: AnyRequest, email: FromPath[str], accounts: NamedDependen
 @get("/connections", summary="List clients that can be connected", sync_to_thread=False)
 def list_connections(accounts: NamedDependency[Accounts]) -> list[ConnectionShown]:
     """What `raingauge connect` lists."""
-    return [ConnectionShown(one.client, one.title, one.form, one.scope) for one in accounts.connections.values()]
+    known = accounts.connections.values()
+    return [ConnectionShown(one.client, one.title, one.form, one.scope, one.family) for one in known]
 
 
 @post("/connections/{client:str}", summary="Connect a client", sync_to_thread=True)
@@ -250,8 +260,14 @@ def connect(request: AnyRequest, client: FromPath[str], accounts: NamedDependenc
             scopes=[connection.scope],
             now=accounts.clock(),
         )
-    text = connection.snippet(accounts.base_url(request), issued.text)
-    return Connected(connection.client, text, issued.record.token_id)
+    url = accounts.base_url(request)
+    family = [connection, *(one for one in accounts.connections.values() if one.family == client)]
+    return Connected(
+        client=client,
+        text=connection.snippet(url, issued.text),
+        token_id=issued.record.token_id,
+        parts=parts(family, url, issued.text),
+    )
 
 
 @get("/customers", summary="List customers", sync_to_thread=True)

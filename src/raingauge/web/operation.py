@@ -14,6 +14,7 @@ from raingauge.auth.credential import Credential
 from raingauge.contract import Contract, Reason, Refused
 from raingauge.metrics import Metrics
 from raingauge.web import arrivals, dashboard, pages, upkeep
+from raingauge.web.erasure import Erasing
 from raingauge.web.report import SystemReport
 from raingauge.web.shape import credential_of
 
@@ -33,6 +34,7 @@ class Operating:
     report: Callable[[Credential], SystemReport]
     base_url: str
     keeping: upkeep.Keeping
+    erasing: Erasing
 
 
 def health_body(contracts: Sequence[Contract]) -> bytes:

@@ -11,7 +11,7 @@ from raingauge.metrics import Metrics
 class Timing(msgspec.Struct, frozen=True):
     """One step since the start of the process. Percentiles are the upper ends of the buckets they lie in, in seconds.
 
-    Null means that nothing was measured, or that the value lies beyond the last bucket.
+    Null means that nothing was measured, or that the value lies beyond the last bucket, which ends at `scale_seconds`.
     """
 
     step: str
@@ -19,6 +19,7 @@ class Timing(msgspec.Struct, frozen=True):
     mean_seconds: float | None
     p50_at_most_seconds: float | None
     p99_at_most_seconds: float | None
+    scale_seconds: float
 
 
 def timings(metrics: Metrics) -> list[Timing]:
@@ -37,9 +38,11 @@ def _timing(step: str, histogram: Histogram) -> Timing:
     buckets = [(float(sample.labels["le"]), sample.value) for sample in samples if sample.name.endswith("_bucket")]
     count = next(sample.value for sample in samples if sample.name.endswith("_count"))
     total_seconds = next(sample.value for sample in samples if sample.name.endswith("_sum"))
+    scale_seconds = buckets[-2][0]
     if not count:
-        return Timing(step, 0, None, None, None)
-    return Timing(step, int(count), total_seconds / count, _rank(buckets, 0.5 * count), _rank(buckets, 0.99 * count))
+        return Timing(step, 0, None, None, None, scale_seconds)
+    p50, p99 = _rank(buckets, 0.5 * count), _rank(buckets, 0.99 * count)
+    return Timing(step, int(count), total_seconds / count, p50, p99, scale_seconds)
 
 
 def _rank(buckets: list[tuple[float, float]], rank: float) -> float | None:

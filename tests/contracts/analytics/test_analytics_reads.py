@@ -30,6 +30,13 @@ def test_active_users_of_longer_periods(worked_product: Any, period: str, begins
     ]
 
 
+def test_versions_begin_on_their_first_day(worked_product: Any) -> None:
+    """Each release with the first of its two days, wherever the window lies."""
+    assert [("0.1.0", "2026-08-20")] == [
+        tuple(row.values()) for row in worked_product.ask("versions", since="2026-09-01", until="2026-09-02")
+    ]
+
+
 def test_modules(worked_product: Any) -> None:
     """Feature rows, errors and installations of each module."""
     assert [("session", 10, 2, 2), ("always_on", 1, 0, 1)] == [

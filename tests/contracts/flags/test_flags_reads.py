@@ -57,6 +57,20 @@ def test_series_split_by_resolver_sdk_and_version(team: Any, protobuf: Body) -> 
         assert [4] == [point["count"] for point in read(team, f"/api/flags/latency?since=1d&step=day&{only}")]
 
 
+def test_versions_tell_when_they_were_first_heard_of(team: Any, protobuf: Body) -> None:
+    """Each SDK version has the moment of its first message, also when the window lies elsewhere; a later one does not move it."""
+    before = datetime.now(UTC)
+    team.post(WRITE, protobuf("one_match"))
+    between = datetime.now(UTC)
+    team.post(WRITE, protobuf("local_sdk"))
+    team.post(WRITE, protobuf("one_match"))
+    found = read(team, "/api/flags/versions?since=3d&until=2d")
+    first = {row["key"]: datetime.fromisoformat(row["first_at"]) for row in found}
+    old, new = "SDK_ID_CLOUDFLARE_RESOLVER 0.14.1", "SDK_ID_JS_LOCAL_SERVER_PROVIDER 0.19.1"
+    assert [old, new] == list(first)
+    assert before <= first[old] <= between <= first[new]
+
+
 def test_resolves_tell_reasons_and_error_rate(team: Any, protobuf: Body) -> None:
     """Failing reasons make the error rate; no match is an ordinary outcome."""
     for name in ("one_match", "local_sdk", "damaged"):

@@ -6,7 +6,7 @@ from raingauge.contracts.flags.decode import person_key
 from raingauge.contracts.flags.exposition import families
 from raingauge.contracts.flags.intake import INTAKES
 from raingauge.contracts.flags.knobs import FLAGS_FORWARDING, FLAGS_KNOBS
-from raingauge.contracts.flags.reads import counts, latency, resolves
+from raingauge.contracts.flags.reads import counts, latency, resolves, versions
 from raingauge.contracts.flags.rollups import FLAG_COUNT_TOTALS, FLAG_TOTALS
 from raingauge.contracts.flags.tables import FLAG_COUNTS, FLAG_DELTAS, FLAG_EXPOSURES
 
@@ -21,5 +21,5 @@ FLAGS = Contract(
     prometheus=families,
     forwarding=FLAGS_FORWARDING,
     person_keys=lambda name, _customer, identity_key: (person_key(name, identity_key),),
-    handlers=(latency, resolves, counts),
+    handlers=(latency, resolves, counts, versions),
 )

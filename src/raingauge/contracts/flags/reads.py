@@ -6,7 +6,7 @@ which never expire. Times are those of arrival: the messages carry none.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -86,6 +86,13 @@ class Counted(msgspec.Struct, frozen=True):
     rule: str
     name: str
     count: int
+
+
+class FlagVersion(msgspec.Struct, frozen=True):
+    """A version of an SDK and when it first reported: to the microsecond while that delta is kept, then to the day."""
+
+    key: str
+    first_at: datetime
 
 
 class Selection(NamedTuple):
@@ -202,3 +209,23 @@ async def counts(
         GROUP BY flag, rule, name ORDER BY counted DESC, flag, rule, name LIMIT {{limit:UInt32}}
     """  # noqa: S608
     return await facts.page(window, sql, Counted, of=of, flag=flag)
+
+
+_VERSIONS: Final = """
+    SELECT days.key AS key, if(deltas.first_at > 0, deltas.first_at, toDateTime64(days.first_day, 6, 'UTC')) AS first_at
+    FROM (
+        SELECT $key AS key, min(day) AS first_day FROM $totals WHERE customer = {customer:String} GROUP BY key
+    ) AS days LEFT JOIN (
+        SELECT $key AS key, day, min(received_at) AS first_at FROM flag_deltas
+        WHERE customer = {customer:String} GROUP BY key, day
+    ) AS deltas ON deltas.key = days.key AND deltas.day = days.first_day
+    ORDER BY first_at, key LIMIT {limit:UInt32}
+"""
+
+
+@get("/api/flags/versions", summary="Versions of flag SDKs", tags=["flags"])
+async def versions(facts: NamedDependency[Facts], window: NamedDependency[Window]) -> Page[list[FlagVersion]]:
+    """When each version of an SDK was first heard of, ever; the window does not matter."""
+    everything = {"since_day": date(2020, 1, 1), "until_day": facts.now.date()}
+    sql = _VERSIONS.replace("$totals", facts.rolled(FLAG_TOTALS.table)).replace("$key", _KEYS["version"])
+    return await facts.page(window, sql, FlagVersion, **everything)

@@ -129,7 +129,7 @@ def _otel(url: str, token: str) -> str:
 
 CONNECTIONS: Final = (
     Connection("claude-code", "Claude Code, managed settings and shell", "json", _claude_code),
-    Connection("claude-code-shell", "Claude Code, for one shell", "shell", _claude_code_shell),
+    Connection("claude-code-shell", "Claude Code, for one shell", "shell", _claude_code_shell, family="claude-code"),
     Connection("agent-sdk", "Claude Agent SDK", "shell", _agent_sdk),
     Connection("codex", "OpenAI Codex CLI", "toml", _codex),
     Connection("gemini", "Gemini CLI", "shell", _gemini),

@@ -8,7 +8,8 @@ from raingauge.contracts.analytics.reads.funnel import funnel
 from raingauge.contracts.analytics.reads.modules import modules
 from raingauge.contracts.analytics.reads.retention import retention
 from raingauge.contracts.analytics.reads.sessions import sessions
+from raingauge.contracts.analytics.reads.versions import versions
 
-HANDLERS: Final[tuple[Any, ...]] = (active_users, modules, funnel, errors, sessions, retention)
+HANDLERS: Final[tuple[Any, ...]] = (active_users, modules, funnel, errors, sessions, retention, versions)
 
-__all__ = ["HANDLERS", "active_users", "errors", "funnel", "modules", "retention", "sessions"]
+__all__ = ["HANDLERS", "active_users", "errors", "funnel", "modules", "retention", "sessions", "versions"]
