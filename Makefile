@@ -8,13 +8,14 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 DASHBOARD := src/raingauge/web/static/dashboard/index.html
 PACKAGES := dashboard/node_modules/.package-lock.json
+EXPORTERS := tests/e2e/javascript/node_modules/.package-lock.json
 
 .PHONY: run test lint format bench docs dashboard build clean
 
 run: $(INSTALLED) $(DASHBOARD) ## Install into .venv, build the dashboard, and start it full of made-up data
 	$(BIN)/raingauge demo
 
-test: $(INSTALLED_DEV) $(DASHBOARD) ## Every test, against real servers, files, browsers and clients
+test: $(INSTALLED_DEV) $(DASHBOARD) $(EXPORTERS) ## Every test, against real servers, files, browsers and clients
 	$(BIN)/pytest
 
 dashboard: $(DASHBOARD) ## Build the dashboard into the package
@@ -40,7 +41,7 @@ build: $(INSTALLED_DEV) $(DASHBOARD) ## Wheel and sdist in dist/, dashboard incl
 	$(BIN)/python -m build
 
 clean: ## Remove everything that can be made again; data directories stay
-	rm -rf $(VENV) dashboard/node_modules $(dir $(DASHBOARD)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dashboard/node_modules tests/e2e/javascript/node_modules $(dir $(DASHBOARD)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,8 +55,8 @@ $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) install -c constraints.txt -e '.[grpc,postgres]' --group dev
 	touch $@
 
-$(PACKAGES): dashboard/package.json dashboard/package-lock.json
-	cd dashboard && npm ci --silent --no-audit --no-fund
+$(PACKAGES) $(EXPORTERS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && npm ci --silent --no-audit --no-fund
 	touch $@
 
 $(DASHBOARD): $(PACKAGES) $(shell find dashboard/src dashboard/public dashboard/scripts -type f 2>/dev/null) \

@@ -16,15 +16,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from tests.e2e.otlp_session import TEMPORALITY, told
 from tests.support.server import Server, balanced, running
 
 pytestmark = pytest.mark.e2e
@@ -102,30 +94,25 @@ def test_flag_logs_over_grpc_reach_the_prometheus_text(started: Server, port: in
     assert requests(started, WRITE, 200) >= 2
 
 
-def test_the_opentelemetry_sdk_exports_all_three_signals_over_grpc(started: Server, port: int) -> None:
-    """The Python SDK's own gRPC exporters, one of them compressing, are content and everything is stored."""
-    issued = started.issue("--name", "otlp over grpc")
-    to: dict[str, Any] = {
-        "endpoint": f"http://127.0.0.1:{port}",
-        "insecure": True,
-        "headers": (("authorization", f"Bearer {issued['token']}"),),
+@pytest.mark.parametrize(
+    ("temporality", "more"), [("delta", {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}), ("cumulative", {})]
+)
+def test_the_opentelemetry_sdk_exports_all_three_signals_over_grpc(
+    started: Server, port: int, temporality: str, more: dict[str, str]
+) -> None:
+    """What the Python SDK's own gRPC exporters send is read back with its exact numbers."""
+    before = requests(started, TRACES, 200)
+    settings = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer {started.token}",
+        TEMPORALITY: temporality,
+        **more,
     }
-    tracing = TracerProvider()
-    tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(**to, compression=grpc.Compression.Gzip)))
-    with tracing.get_tracer("test").start_as_current_span("over grpc"):
-        pass
-    tracing.shutdown()
-    metering = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(**to), export_interval_millis=60_000)])
-    metering.get_meter("test").create_counter("claude_code.session.count").add(1)
-    metering.shutdown()
-    logging = LoggerProvider()
-    logging.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(**to)))
-    logging.get_logger("test").emit(event_name="over grpc", body="claude_code.user_prompt")
-    logging.shutdown()
-    counted = started.accounting()["otlp"]
-    assert balanced(counted)
-    assert counted["received"] >= 3
-    assert 1 == requests(started, TRACES, 200)
+    program = [sys.executable, str(Path(__file__).parent / "otlp_client.py")]
+    told(started, program, f"grpc-{temporality}", settings).arrived()
+    assert balanced(started.accounting()["otlp"])
+    assert before + 2 == requests(started, TRACES, 200)
 
 
 @pytest.mark.parametrize(
