@@ -61,7 +61,7 @@ def configure(settings: Settings) -> None:
     root.setLevel(max(level, logging.WARNING))
 
 
-class RequestLine(msgspec.Struct):
+class RequestLine(msgspec.Struct, gc=False):
     """One answered request. The order of the members is the order in the line."""
 
     timestamp: datetime
@@ -77,13 +77,13 @@ class RequestLine(msgspec.Struct):
 
 
 class _Requests:
-    """Writes the lines of requests, in JSON many at a time: one system call each would cost more than the rest."""
+    """Writes the lines of requests, in JSON many at a time: encoding and writing each would cost more than the rest."""
 
     def __init__(self) -> None:
         self.bulk = False
-        self._encode = msgspec.json.Encoder().encode
+        self._encoder = msgspec.json.Encoder()
         self._log = structlog.get_logger("request")
-        self._flushing = False
+        self._waiting: list[RequestLine] = []
 
     def write(self, line: RequestLine) -> None:
         if not self.bulk:
@@ -91,14 +91,13 @@ class _Requests:
             del fields["timestamp"], fields["level"], fields["action"]
             self._log.info(line.action, **fields)
             return
-        # Standard output has a buffer of its own, which is also emptied by every other line and when the server ends.
-        sys.stdout.write(self._encode(line).decode() + "\n")
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        self._waiting.append(line)
 
-    def _flush(self) -> None:
-        self._flushing = False
+    def flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        sys.stdout.write(self._encoder.encode_lines(lines).decode())
         sys.stdout.flush()
 
 
@@ -113,18 +112,27 @@ def request(
     _requests.write(RequestLine(now, "info", "request", method, route, status, duration_ms, bytes_in, customer, reason))
 
 
+def flush() -> None:
+    """Write the lines that wait for others; for the end of the process."""
+    _requests.flush()
+
+
 def places(error: BaseException) -> list[str]:
     """The innermost places an exception went through, as `file:line function`, without its message."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
 
 
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """What a line says of an exception that is not being handled just now."""
+    return {"error": type(error).__name__, "places": places(error)}
+
+
 def _exception_to_places(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     found = line.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
     if isinstance(error, BaseException):
-        line["error"] = type(error).__name__
-        line["places"] = places(error)
+        line.update(error_fields(error))
     return line
 
 

@@ -71,13 +71,18 @@ def _encoded(status: int, headers: tuple[tuple[str, str], ...]) -> Headers:
     return with_common(status, encoded, [])
 
 
-async def respond(send: Send, answer: Answer, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """Send a whole answer with the common headers, Content-Length and `extra`."""
+def headers_of(answer: Answer, extra: Iterable[tuple[bytes, bytes]] = ()) -> Headers:
+    """The answer's own headers, the common ones, Content-Length and `extra`."""
     headers = [*_encoded(answer.status, _pairs(answer.headers)), *extra]
     # RFC 9110 section 8.6: a 204 has no Content-Length.
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    return headers
+
+
+async def respond(send: Send, answer: Answer, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send a whole answer."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers_of(answer, extra)})
     await send(_body(answer.body))
 
 

@@ -25,6 +25,12 @@ def check_declared_size(headers: Mapping[str, str], max_bytes: int) -> None:
         raise _too_large()
 
 
+def check_size(size_bytes: int, max_bytes: int) -> None:
+    """Refuse a body that turned out too large. Raises Refused(PAYLOAD_TOO_LARGE)."""
+    if size_bytes > max_bytes:
+        raise _too_large()
+
+
 def at_hand(receive: Receive) -> Event | None:
     """What the server can tell at once; None when that would mean to wait.
 
@@ -91,8 +97,7 @@ class Bodies:
             raise Gone
         part = event.get("body", b"")
         body.size_bytes += len(part)
-        if body.size_bytes > body.max_bytes:
-            raise _too_large()
+        check_size(body.size_bytes, body.max_bytes)
         if part:
             self._hold(len(part))
             body.parts.append(part)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias
-
-from raingauge.edge.body import is_gone
-from raingauge.edge.ports import Receive
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 MAX_ANSWERS: Final = 10_000
 
 Key: TypeAlias = tuple[str, bytes]
 """Who sent it, and the digest of the body."""
+
+Then: TypeAlias = Callable[[bool | Exception], None]
+"""Called on the event loop with whether a message is new once it is on disk, or with why it is not there."""
 
 
 class LostAnswers:
@@ -31,34 +31,47 @@ class LostAnswers:
         # The future is True when the message is on disk and its client has left.
         self._unheard: OrderedDict[Key, tuple[float, asyncio.Future[bool]]] = OrderedDict()
 
-    async def unheard(self, key: Key) -> bool:
-        """Whether this message is on disk already, although its client never heard of it."""
+    def commit(
+        self, key: Key, remember_seconds: float, start: Callable[[Then], None], is_gone: Callable[[], bool], then: Then
+    ) -> None:
+        """Have `start` commit the message, unless it is on disk already and its client never heard of it.
+
+        `is_gone` tells at the end of a commit whether the client has left.
+        """
         expires_at, unheard = self._unheard.get(key, (0.0, None))
         if unheard is None or (unheard.done() and expires_at < self._clock()):
-            return False
-        found = await asyncio.shield(unheard)
-        if found:
-            # One retry per lost answer: the next equal body is another item, not the same one once more.
-            self._unheard.pop(key, None)
-        return found
+            self._watch(key, remember_seconds, start, is_gone, then)
+            return
 
-    async def watched(
-        self, commit: Coroutine[Any, Any, bool], receive: Receive, key: Key, remember_seconds: float
-    ) -> bool:
-        """The result of a commit; the message is remembered if its client disconnects meanwhile."""
+        def known(found: asyncio.Future[bool]) -> None:
+            if found.result():
+                # One retry per lost answer: the next equal body is another item, not the same one once more.
+                self._unheard.pop(key, None)
+                then(False)
+            else:
+                self._watch(key, remember_seconds, start, is_gone, then)
+
+        if unheard.done():
+            known(unheard)
+        else:
+            unheard.add_done_callback(known)
+
+    def _watch(
+        self, key: Key, seconds: float, start: Callable[[Then], None], is_gone: Callable[[], bool], then: Then
+    ) -> None:
         unheard = asyncio.get_running_loop().create_future()
-        self._remember(key, unheard, remember_seconds)
-        committed = False
-        try:
-            new = await commit
-            committed = True
-        finally:
-            unheard.set_result(committed and is_gone(receive))
-            if unheard.result():
-                self._remember(key, unheard, remember_seconds)
+        self._remember(key, unheard, seconds)
+
+        def committed(result: bool | Exception) -> None:
+            lost = not isinstance(result, Exception) and is_gone()
+            unheard.set_result(lost)
+            if lost:
+                self._remember(key, unheard, seconds)
             elif self._unheard.get(key, (0.0, None))[1] is unheard:
                 del self._unheard[key]
-        return new
+            then(result)
+
+        start(committed)
 
     def _remember(self, key: Key, unheard: asyncio.Future[bool], seconds: float) -> None:
         now = self._clock()

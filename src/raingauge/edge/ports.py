@@ -20,6 +20,10 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Response headers as ASGI wants them, names in lower case."""
 
 
+Reply: TypeAlias = Callable[[int, Headers, bytes], None]
+"""Sends a whole answer: status, headers, body."""
+
+
 class Inbox(Protocol):
     """The end of the queue that messages go into; see `raingauge.queue.Queue`."""
 

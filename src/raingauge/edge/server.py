@@ -6,7 +6,8 @@ for clients that cannot set a header: the token is cut off here and goes nowhere
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -18,11 +19,11 @@ from raingauge.auth.credential import Credential
 from raingauge.auth.parse import is_jwt, presented
 from raingauge.contract import Answer, Head, Intake
 from raingauge.edge.address import Addresses
-from raingauge.edge.answers import Cors, respond, with_common
-from raingauge.edge.body import Gone
+from raingauge.edge.answers import Cors, headers_of, respond, with_common
+from raingauge.edge.body import Gone, is_gone
 from raingauge.edge.gate import Gate
-from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Inbox, Receive, Scope, Send, Visitors
-from raingauge.edge.receiver import Receiver, Request, json_refusal
+from raingauge.edge.ports import ASGIApp, Directory, Event, Headers, Inbox, Receive, Reply, Scope, Send, Visitors
+from raingauge.edge.receiver import INLINE_BYTES, Receiver, Request, json_refusal
 from raingauge.errors import Reason, Refused
 from raingauge.metrics import Metrics
 from raingauge.settings import CORS_ORIGINS, TRUSTED_PROXIES, Settings
@@ -90,26 +91,59 @@ class Edge:
         else:
             await self._answer_intake(scope, receive, send, intake, token)
 
+    def answer_whole(self, scope: Scope, body: bytes, is_gone: Callable[[], bool], reply: Reply) -> bool:
+        """Answer a POST that came in one piece, without waiting for anything in between.
+
+        False, with nothing done, when it has to go through `__call__`. Otherwise `reply` is called once, at once or on
+        the event loop; `is_gone` tells whether the client has left.
+        """
+        path, token = _split(scope["path"])
+        intake = self._intakes.get(path)
+        if intake is None or len(body) > INLINE_BYTES:
+            return False
+        started = perf_counter()
+        request = self._request(scope, intake, token, is_gone)
+        if request.head.headers.get("content-encoding"):
+            return False
+
+        def answered(outcome: Answer | Refused) -> None:
+            answer = self.receiver.answer(request, outcome)
+            reply(answer.status, headers_of(answer, self._ingest_cors(request)), answer.body)
+            self._note_intake(request, answer.status, started)
+
+        self.receiver.take_whole(request, body, answered)
+        return True
+
     async def _answer_intake(self, scope: Scope, receive: Receive, send: Send, intake: Intake, token: str) -> None:
         started = perf_counter()
+        request = self._request(scope, intake, token, partial(is_gone, receive))
+        try:
+            answer = self.receiver.answer(request, await self.receiver.take(request, receive))
+        except Refused as refusal:
+            answer = self.receiver.answer(request, refusal)
+        except Gone:
+            self._note_intake(request, CLIENT_GONE, started)
+            return
+        await respond(send, answer, self._ingest_cors(request))
+        self._note_intake(request, answer.status, started)
+
+    def _request(self, scope: Scope, intake: Intake, token: str, is_gone: Callable[[], bool]) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         head = Head(scope["method"], intake.path, scope["query_string"].decode("latin-1"), headers)
-        contract = self._contracts[intake.path]
-        request = Request(intake, contract, head, token, self.addresses.client_key(scope), receive)
-        try:
-            answer = await self.receiver.answer(request)
-        except Gone:
-            status = CLIENT_GONE
-        else:
-            status = answer.status
-            cors: Headers = []
-            if "origin" in headers and intake.preflight and request.refusal is not Reason.BROWSER_REFUSED:
-                cors = self._cors.ingest(headers["origin"].encode("latin-1"))
-            await respond(send, answer, cors)
+        client_key = self.addresses.client_key(scope)
+        return Request(intake, self._contracts[intake.path], head, token, client_key, is_gone)
+
+    def _ingest_cors(self, request: Request) -> Headers:
+        origin = request.head.headers.get("origin", "")
+        if not origin or not request.intake.preflight or request.refusal is Reason.BROWSER_REFUSED:
+            return []
+        return self._cors.ingest(origin.encode("latin-1"))
+
+    def _note_intake(self, request: Request, status: int, started: float) -> None:
         self.note(
-            scope["method"],
-            contract,
-            intake.path,
+            request.head.method,
+            request.contract,
+            request.intake.path,
             status,
             started,
             bytes_in=request.size_bytes,

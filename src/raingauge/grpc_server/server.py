@@ -20,7 +20,7 @@ import grpc
 import structlog
 
 from raingauge.contract import Head, Intake
-from raingauge.edge.body import Gone
+from raingauge.edge.body import Gone, is_gone
 from raingauge.edge.receiver import Request
 from raingauge.edge.server import CLIENT_GONE, Edge
 from raingauge.errors import Refused, SettingError
@@ -105,10 +105,11 @@ class GrpcServer:
         started = perf_counter()
         contract = intake.name.partition(".")[0]
         head = Head("POST", intake.path, "", call.headers)
-        request = Request(intake, contract, head, "", self._edge.addresses.client_key(call.scope), call.receive)
+        client_key = self._edge.addresses.client_key(call.scope)
+        request = Request(intake, contract, head, "", client_key, partial(is_gone, call.receive))
         status = CLIENT_GONE
         try:
-            answer = await self._edge.receiver.take(request)
+            answer = await self._edge.receiver.take(request, call.receive)
             status = answer.status
         except Refused as refusal:
             status = refusal.status

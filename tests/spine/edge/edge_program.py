@@ -63,6 +63,7 @@ def build(url: str) -> Any:
 
         await parts.edge(scope, receive, send_late if scope["type"] == "lifespan" else send)
 
+    app.answer_whole = parts.edge.answer_whole  # type: ignore[attr-defined]
     return app
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from raingauge.edge.lost import LostAnswers
+from raingauge.edge.lost import LostAnswers, Then
 
 KEY = ("plain.library tok_1", b"digest of a body")
 
@@ -18,31 +17,30 @@ class Clock:
 
 
 class Exchange:
-    """One request whose commit and whose client the test controls."""
+    """One request whose commit and whose client the test controls. `outcome` is what its sender would be told."""
 
-    def __init__(self) -> None:
-        self.committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.left = asyncio.Event()
+    def __init__(self, lost: LostAnswers, key: tuple[str, bytes] = KEY) -> None:
+        self.committed: Then | None = None
+        self.has_left = False
+        self.outcome: bool | Exception | None = None
+        lost.commit(key, 10.0, self._start, lambda: self.has_left, self._then)
 
-    async def commit(self) -> bool:
-        return await self.committed
+    def _start(self, committed: Then) -> None:
+        self.committed = committed
 
-    async def receive(self) -> dict[str, Any]:
-        await self.left.wait()
-        return {"type": "http.disconnect"}
+    def _then(self, outcome: bool | Exception) -> None:
+        self.outcome = outcome
 
-
-async def settle() -> None:
-    """Let everything run that can run."""
-    for _ in range(5):
+    async def commit(self, result: bool | Exception = True) -> None:
+        """The message reaches the disk, or not; then let everything run that can run."""
+        assert self.committed
+        self.committed(result)
         await asyncio.sleep(0)
 
-
-async def begin(lost: LostAnswers, key: tuple[str, bytes] = KEY) -> tuple[Exchange, asyncio.Task[bool]]:
-    exchange = Exchange()
-    task = asyncio.create_task(lost.watched(exchange.commit(), exchange.receive, key, 10.0))
-    await settle()
-    return exchange, task
+    @property
+    def is_recognised(self) -> bool:
+        """Whether it was taken for a retry; one that is not is committed like any other."""
+        return self.committed is None and self.outcome is False
 
 
 @pytest.mark.parametrize("leaves_first", [True, False])
@@ -51,18 +49,14 @@ def test_retry_is_recognised_whenever_it_comes(leaves_first: bool) -> None:
 
     async def scenario() -> bool:
         lost = LostAnswers()
-        first, task = await begin(lost)
-        if leaves_first:
-            first.left.set()
-            await settle()
-        retry = asyncio.create_task(lost.unheard(KEY))
-        await settle()
-        assert not retry.done()
-        first.left.set()
-        await settle()
-        first.committed.set_result(True)
-        assert await task
-        return await retry
+        first = Exchange(lost)
+        first.has_left = leaves_first
+        retry = Exchange(lost)
+        assert (retry.committed, retry.outcome) == (None, None)
+        first.has_left = True
+        await first.commit()
+        assert first.outcome is True
+        return retry.is_recognised
 
     assert asyncio.run(scenario())
 
@@ -70,34 +64,33 @@ def test_retry_is_recognised_whenever_it_comes(leaves_first: bool) -> None:
 def test_same_body_of_two_live_clients_is_two_messages() -> None:
     """Equal bodies alone prove nothing: loops may look alike."""
 
-    async def scenario() -> bool:
+    async def scenario() -> list[bool]:
         lost = LostAnswers()
-        first, task = await begin(lost)
-        second = asyncio.create_task(lost.unheard(KEY))
-        await settle()
-        first.committed.set_result(True)
-        await task
-        assert not await lost.unheard(KEY)
-        return await second
+        first = Exchange(lost)
+        second = Exchange(lost)
+        await first.commit()
+        await second.commit()
+        third = Exchange(lost)
+        return [second.is_recognised, third.is_recognised]
 
-    assert not asyncio.run(scenario())
+    assert asyncio.run(scenario()) == [False, False]
 
 
 def test_lost_message_that_did_not_reach_the_disk_is_taken_again() -> None:
     """A failed commit leaves nothing to recognise."""
 
-    async def scenario() -> bool:
+    async def scenario() -> list[bool]:
         lost = LostAnswers()
-        first, task = await begin(lost)
-        first.left.set()
-        retry = asyncio.create_task(lost.unheard(KEY))
-        await settle()
-        first.committed.set_exception(OSError("disk"))
-        with pytest.raises(OSError, match="disk"):
-            await task
-        return await retry or await lost.unheard(KEY)
+        first = Exchange(lost)
+        first.has_left = True
+        retry = Exchange(lost)
+        failure = OSError("disk")
+        await first.commit(failure)
+        assert first.outcome is failure
+        await retry.commit(OSError("disk"))
+        return [retry.is_recognised, Exchange(lost).is_recognised]
 
-    assert not asyncio.run(scenario())
+    assert asyncio.run(scenario()) == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -118,15 +111,26 @@ def test_only_the_same_body_of_the_same_sender_in_time_counts(
     async def scenario() -> bool:
         clock = Clock()
         lost = LostAnswers(clock)
-        first, task = await begin(lost)
-        first.left.set()
-        await settle()
-        first.committed.set_result(True)
-        await task
+        first = Exchange(lost)
+        first.has_left = True
+        await first.commit()
         clock.now += later_seconds
-        return await lost.unheard(key)
+        return Exchange(lost, key).is_recognised
 
     assert recognised is asyncio.run(scenario())
+
+
+def test_one_lost_answer_excuses_one_retry() -> None:
+    """The equal body after the retry is another message."""
+
+    async def scenario() -> list[bool]:
+        lost = LostAnswers()
+        first = Exchange(lost)
+        first.has_left = True
+        await first.commit()
+        return [Exchange(lost).is_recognised, Exchange(lost).is_recognised]
+
+    assert asyncio.run(scenario()) == [True, False]
 
 
 def test_nothing_stays_in_memory_but_what_may_be_retried() -> None:
@@ -137,12 +141,9 @@ def test_nothing_stays_in_memory_but_what_may_be_retried() -> None:
         lost = LostAnswers(clock)
         sizes = []
         for number in range(20):
-            exchange, task = await begin(lost, ("sender", bytes([number])))
-            if number % 2:
-                exchange.left.set()
-                await settle()
-            exchange.committed.set_result(True)
-            await task
+            exchange = Exchange(lost, ("sender", bytes([number])))
+            exchange.has_left = bool(number % 2)
+            await exchange.commit()
             clock.now += 3
             sizes.append(len(lost._unheard))
         return sizes
