@@ -45,10 +45,14 @@ log = structlog.get_logger()
 class Application:
     """Opens the system when the server starts and closes it when the server stops."""
 
-    def __init__(self, settings: Settings, base_url: str) -> None:
-        """`base_url` is where clients reach this server, without a slash at the end."""
+    def __init__(self, settings: Settings, base_url: str, *, sign_in_link: bool = True) -> None:
+        """`base_url` is where clients reach this server, without a slash at the end.
+
+        `sign_in_link` False leaves the first start's link to somebody else.
+        """
         self._settings = settings
         self._base_url = base_url
+        self._sign_in_link = sign_in_link
         self._app: Edge | None = None
         self._system: System | None = None
         self._executor = ThreadPoolExecutor(settings[READERS] + 2, thread_name_prefix="read")
@@ -83,7 +87,7 @@ class Application:
         system = System.open(self._settings)
         try:
             system.start()
-            greet(system, self._base_url)
+            greet(system, self._base_url, self._sign_in_link)
             announce(self._settings.data_dir, self._base_url)
             self._app = build(system, self._executor, self._base_url)
         except BaseException:
@@ -168,7 +172,7 @@ def count_last_day(system: System, edge: Edge) -> None:
                 edge.seed_daily(intake.name, customer.customer_id, counts)
 
 
-def greet(system: System, base_url: str) -> None:
+def greet(system: System, base_url: str, sign_in_link: bool) -> None:
     """On a data directory's first start: a customer `default` with a token that is shown this once."""
     now = utc_now()
     with system.database.write() as db:
@@ -176,18 +180,23 @@ def greet(system: System, base_url: str) -> None:
             return
         customer = customers.create(db, "default", now=now)
         issued = tokens.issue(db, customer.customer_id, label="first start", scopes=list(Scope), now=now)
-        seconds = system.settings[SIGNIN_LINK_SECONDS]
-        owner = Owner(token_id=issued.record.token_id)
-        code = links.issue(db, owner, lifetime=timedelta(seconds=seconds), now=now)
+        link = ""
+        if sign_in_link:
+            seconds = system.settings[SIGNIN_LINK_SECONDS]
+            owner = Owner(token_id=issued.record.token_id)
+            code = links.issue(db, owner, lifetime=timedelta(seconds=seconds), now=now)
+            link = (
+                f"Sign in:      {links.address(base_url, code)}\n"
+                f"The link works once, within {seconds / 60:g} minutes; `raingauge signin-link --email you@example.com` "
+                "makes another.\n\n"
+            )
     system.directory.refresh()
     sys.stdout.write(
         f"\nA new data directory: {system.settings.data_dir}\n"
         f"Customer ID:  {customer.customer_id}\n"
         f"Bearer Token: {issued.text}\n"
         "The token is shown only now. It may send, read and administer.\n\n"
-        f"Sign in:      {links.address(base_url, code)}\n"
-        f"The link works once, within {seconds / 60:g} minutes; `raingauge signin-link --email you@example.com` "
-        "makes another.\n\n"
+        f"{link}"
         f"  curl -sS {base_url}/v1/stats -H 'Authorization: Bearer {issued.text}'\n\n"
     )
     sys.stdout.flush()

@@ -81,6 +81,8 @@ export interface Reading {
   /** Milliseconds, or not at all; without it, as often as the server bears well. */
   readonly poll?: number | false;
   readonly enabled?: boolean;
+  /** Too much to compare with what was there before, or to ask for again unasked. */
+  readonly large?: boolean;
 }
 
 /** A read that stays fresh by itself while the tab is seen, and keeps what it has while it asks again. */
@@ -89,7 +91,7 @@ export function useRead<P extends Readable>(path: P, params: Params = {}, option
 }
 
 /** The same for a path with a value in it. */
-export function useAnswer<T>(path: string, params: Params = {}, { poll, enabled = true }: Reading = {}): UseQueryResult<T, ApiError> {
+export function useAnswer<T>(path: string, params: Params = {}, { poll, enabled = true, large = false }: Reading = {}): UseQueryResult<T, ApiError> {
   const url = address(path, params);
   return useQuery<T, ApiError>({
     queryKey: [path, params],
@@ -103,6 +105,7 @@ export function useAnswer<T>(path: string, params: Params = {}, { poll, enabled 
     placeholderData: keepPreviousData,
     refetchInterval: () => poll ?? Math.max(POLL_MS, Math.min(POLL_MOST_MS, POLL_SHARE * (took.get(url) ?? 0))),
     refetchIntervalInBackground: false,
+    ...(large ? { structuralSharing: false, staleTime: Infinity, gcTime: 0 } : {}),
   });
 }
 

@@ -23,6 +23,8 @@ function digits(value: number, significant: number): string {
 export const count: Format = (value) => (known(value) ? grouped(value) : MISSING);
 export const compact: Format = (value) => (known(value) ? scaled(value) : MISSING);
 export const decimal: Format = (value) => (known(value) ? (Math.abs(value) >= 100 ? grouped(value) : trim(digits(value, 3))) : MISSING);
+/** Two decimals, for columns of numbers that are compared. */
+export const fixed: Format = (value) => (known(value) ? value.toFixed(2) : MISSING);
 const trim = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
 export const dollars: Format = (value) => {
@@ -83,6 +85,11 @@ export function ago(ms: Maybe, now = Date.now()): string {
 export function change(now: Maybe, before: Maybe): number | null {
   return known(now) && known(before) && before !== 0 ? (now - before) / Math.abs(before) : null;
 }
+
+/** A bucket or a UTC day of an answer in milliseconds. */
+export const instant = (text: string): number => Date.parse(text.length === 10 ? `${text}T00:00:00Z` : /Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+
+export const shortRepo = (repo: string): string => repo.replace(/^https?:\/\/|\.git$/g, "").split("/").slice(-2).join("/");
 
 export const words = (name: string): string => {
   const text = name.replaceAll(/[_-]+/g, " ").trim();

@@ -1,5 +1,5 @@
 /** The time range of a view and the one before it, as the API wants them. */
-import { usePlace, type Place } from "./place";
+import { go, usePlace, type Place } from "./place";
 
 export interface Period {
   readonly preset: string | null;
@@ -62,6 +62,24 @@ function customLabel(since: number, until: number): string {
   const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   if (until - since < 36 * HOUR) return `${day.format(since)} ${time.format(since)} – ${time.format(until)}`;
   return `${day.format(since)} – ${day.format(until)}`;
+}
+
+/** A brushed range goes into the address, and beside it the one to come back to: that from before the first brush. */
+export function zoomTo(fromSeconds: number, toSeconds: number): void {
+  const query = new URLSearchParams(location.search);
+  const iso = (seconds: number): string => new Date(Math.round(seconds) * 1_000).toISOString().replace(".000Z", "Z");
+  const custom = query.has("since") ? [query.get("since"), query.get("until")].filter(Boolean).join(",") : null;
+  const back = query.get("back") ?? custom ?? periodOf(query).preset;
+  go(undefined, { range: null, since: iso(fromSeconds), until: iso(toSeconds), back });
+}
+
+/** Back to the range from before the first brush. */
+export function unzoom(): void {
+  const back = new URLSearchParams(location.search).get("back");
+  if (!back) return;
+  const [since, until = null] = back.split(",");
+  const preset = PRESETS.some(([name]) => name === back);
+  go(undefined, { range: preset ? back : null, since: preset ? null : since!, until: preset ? null : until, back: null });
 }
 
 /** A bucket that gives a readable number of points. */

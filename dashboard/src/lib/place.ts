@@ -9,7 +9,7 @@ export interface Place {
 export type Changes = Readonly<Record<string, string | null>>;
 
 /** What stays when another screen is opened. Filters are a screen's own. */
-const KEPT = ["range", "since", "until", "compare"];
+const KEPT = ["range", "since", "until", "back", "compare"];
 
 const read = (): Place => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 let current = read();

@@ -14,10 +14,12 @@ interface Pivot<T> {
   /** What a bucket without a row is: nothing happened, or not known. */
   missing?: 0 | null;
   uncertain?: (key: string) => boolean;
+  /** False keeps keys in the order in which they come; otherwise the largest is first. */
+  ranked?: boolean;
   most?: number;
 }
 
-export function pivot<T>(rows: readonly T[], { at, key, label, value, step, since, until, missing = 0, uncertain, most = 7 }: Pivot<T>): ChartData {
+export function pivot<T>(rows: readonly T[], { at, key, label, value, step, since, until, missing = 0, uncertain, ranked: sorted = true, most = 7 }: Pivot<T>): ChartData {
   const floor = (seconds: number): number => Math.floor(seconds / step) * step;
   const [first, last] = [floor(since / 1_000), floor((until - 1) / 1_000)];
   const x = Array.from({ length: Math.max(1, Math.min(4_000, (last - first) / step + 1)) }, (_, index) => first + index * step);
@@ -29,7 +31,7 @@ export function pivot<T>(rows: readonly T[], { at, key, label, value, step, sinc
     totals.set(name, (totals.get(name) ?? 0) + (value(row) ?? 0));
     labels.set(name, label?.(row) ?? name);
   }
-  const ranked = [...totals].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  const ranked = (sorted ? [...totals].sort((a, b) => b[1] - a[1]) : [...totals]).map(([name]) => name);
   const kept = new Set(ranked.length > most + 1 ? ranked.slice(0, most) : ranked);
   const columns = new Map<string, (number | null)[]>([...kept].map((name) => [name, x.map(() => missing)]));
   for (const row of rows) {

@@ -1,14 +1,13 @@
 /** Agents: what they cost, who and what it went to, what people approved, and the prompts that cost most. */
 import { useRead, type Rows } from "../lib/api";
 import { filtersOf, learn, setFilter } from "../lib/filters";
-import { ago, compact, count, day, dollars, dollarsShort, duration, MISSING, moment, rate, utc, words } from "../lib/format";
+import { ago, compact, count, day, dollars, dollarsShort, duration, instant, MISSING, moment, rate, shortRepo, utc, words } from "../lib/format";
 import { stepOf, usePeriod } from "../lib/period";
 import { go, href } from "../lib/place";
 import { pivot, spark } from "../lib/series";
 import { Bars, type BarRow } from "../ui/bars";
 import { Card, Empty, IconButton, Segments, States } from "../ui/card";
 import { Chart, ChartCard } from "../ui/chart";
-import { Columns } from "../ui/columns";
 import { Figure, Figures } from "../ui/figures";
 import { Screen } from "../ui/screen";
 import { cells, DataTable, type Column } from "../ui/table";
@@ -31,7 +30,6 @@ const NOBODY: Readonly<Record<CostBy, string>> = { user: "Unattributed", repo: "
 /** Which filter a row of a breakdown sets. */
 const FILTER: Partial<Record<CostBy, string>> = { user: "user", repo: "repo", model: "model", source: "source" };
 
-export const shortRepo = (repo: string): string => repo.replace(/^https?:\/\/|\.git$/g, "").split("/").slice(-2).join("/");
 const HASH = /^[0-9a-f]{32}$/;
 /** A person whose readable name is not kept appears under the beginning of a keyed hash. */
 const person = (given: string): string => (HASH.test(given) ? given.slice(0, 12) : given);
@@ -41,8 +39,6 @@ const label = (by: CostBy, key: string, given: string): string => {
   if (by === "repo") return shortRepo(given);
   return by === "model" ? given || key : words(given || key);
 };
-/** A bucket or a UTC day as milliseconds. */
-const instant = (text: string): number => Date.parse(text.length === 10 ? `${text}T00:00:00Z` : /Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
 
 export default function Agents() {
   const period = usePeriod();
@@ -89,9 +85,9 @@ function Everything({ period }: { period: ReturnType<typeof usePeriod> }) {
           {(["source", "query_source"] as const).map((each) => (
             <CostBars key={each} by={each} params={params} span={6} />
           ))}
-          <Card title="Cache hit per user" span={6} flush meaning="Who re-reads the prompt cache and who pays for the same input again. The lower, the more there is to save.">
+          <Card title="Cache hit per user" span={6} flush meaning="Who re-reads the prompt cache and who pays for the same input again. The lower, the more there is to save." tools={<IconButton icon="download" label="Download CSV" onClick={() => download("cache-hit", CACHE.map((one) => one.title), cells(CACHE, hit?.rows ?? []))} />}>
             <States of={cache} isEmpty={(page) => !page.data.rows.length}>
-              {(page) => <DataTable label="Cache hit per user" rows={page.data.rows} columns={CACHE} rowKey={(row) => row.key} sort="-input" page={8} />}
+              {(page) => <DataTable label="Cache hit per user" rows={page.data.rows} columns={CACHE} rowKey={(row) => row.key} sort="-anew" page={8} />}
             </States>
           </Card>
           <Decisions decisions={decisions} />
@@ -134,12 +130,13 @@ function CostBars({ by, params, span = 4 }: { by: CostBy; params: Params; span?:
   );
 }
 
+const anew = (row: CacheRow): number => row.cache_creation_tokens + row.input_tokens;
+
 const CACHE: readonly Column<CacheRow>[] = [
   { id: "user", title: "User", value: (row) => row.label || row.key, show: (row) => person(row.label) || <span class="dim">Unattributed</span> },
   { id: "rate", title: "Cache hit", numeric: true, value: (row) => row.rate, show: (row) => rate(row.rate) },
-  { id: "read", title: "Read from cache", numeric: true, value: (row) => row.cache_read_tokens, show: (row) => compact(row.cache_read_tokens) },
-  { id: "created", title: "Written to cache", numeric: true, value: (row) => row.cache_creation_tokens, show: (row) => compact(row.cache_creation_tokens) },
-  { id: "input", title: "Input uncached", numeric: true, value: (row) => row.input_tokens, show: (row) => compact(row.input_tokens) },
+  { id: "read", title: "From cache", numeric: true, value: (row) => row.cache_read_tokens, show: (row) => compact(row.cache_read_tokens) },
+  { id: "anew", title: "Sent anew", numeric: true, value: anew, show: (row) => <span title={`${compact(row.cache_creation_tokens)} written to the cache, ${compact(row.input_tokens)} past it`}>{compact(anew(row))}</span>, hint: "Input tokens that were not read from the cache" },
 ];
 
 const DECISIONS: readonly Column<Decision>[] = [
@@ -176,7 +173,7 @@ function ActiveDevelopers({ active, period }: { active: ReturnType<typeof useRea
         {(page) => (
           <>
             <div class="card-body">
-              <Chart kind="line" height={180} format={count} {...pivot(page.data.points.flatMap((one) => (["dau", "wau", "mau"] as const).map((key) => ({ at: instant(one.day), key, n: one[key] }))), { at: (one) => one.at, key: (one) => one.key, label: (one) => ({ dau: "That day", wau: "7 days", mau: "30 days" })[one.key], value: (one) => one.n, step: 86_400, since: period.since, until: period.until, missing: null })} />
+              <Chart kind="line" height={180} format={count} {...pivot(page.data.points.flatMap((one) => (["dau", "wau", "mau"] as const).map((key) => ({ at: instant(one.day), key, n: one[key] }))), { at: (one) => one.at, key: (one) => one.key, label: (one) => ({ dau: "That day", wau: "7 days", mau: "30 days" })[one.key], value: (one) => one.n, step: 86_400, since: period.since, until: period.until, missing: null, ranked: false })} />
             </div>
             <DataTable label="Developers" rows={page.data.users} columns={PEOPLE} rowKey={(one) => one.user} sort="-cost" page={10} />
           </>
@@ -187,7 +184,7 @@ function ActiveDevelopers({ active, period }: { active: ReturnType<typeof useRea
 }
 
 const SUBAGENTS: readonly Column<Subagent>[] = [
-  { id: "key", title: "Agent", value: (row) => row.label || row.key },
+  { id: "key", title: "Agent", value: (row) => row.label || row.key, show: (row) => (row.key && row.key !== "unattributed" ? row.label || row.key : <span class="dim">Unattributed</span>) },
   { id: "prompts", title: "Prompts", numeric: true, value: (row) => row.prompts, show: (row) => count(row.prompts) },
   { id: "subagents", title: "Subagents", numeric: true, value: (row) => row.subagents, show: (row) => count(row.subagents) },
   { id: "mean", title: "Per prompt", numeric: true, value: (row) => row.fan_out_mean, show: (row) => row.fan_out_mean.toFixed(1) },
@@ -208,7 +205,7 @@ function Subagents({ params }: { params: Params }) {
       </Card>
       <Card title="Depth of prompts" span={4} meaning="How many levels of subagents prompts used; 0 is the main agent alone.">
         <States of={stats} isEmpty={(page) => !page.data.depth_histogram.length}>
-          {(page) => <Columns label="Prompts by depth" bins={page.data.depth_histogram.map((one) => ({ label: `depth ${one.depth}`, value: one.prompts }))} axis={page.data.depth_histogram.map((one) => String(one.depth))} format={count} />}
+          {(page) => <Bars rows={page.data.depth_histogram.map((one) => ({ key: String(one.depth), label: one.depth ? `${one.depth} deep` : "No subagent", value: one.prompts }))} format={count} />}
         </States>
       </Card>
     </>
@@ -219,15 +216,14 @@ const tokensOf = (one: Prompt): number => one.input_tokens + one.output_tokens +
 
 const PROMPTS: readonly Column<Prompt>[] = [
   { id: "started", title: "Started", value: (one) => one.started_at, show: (one) => <span title={utc(instant(one.started_at))}>{moment(instant(one.started_at))}</span> },
+  { id: "cost", title: "Cost", numeric: true, value: (one) => one.cost_usd, show: (one) => <span title={one.cost_source}>{dollars(one.cost_usd)}{one.cost_source === "estimated" && <span class="dim"> est.</span>}</span> },
   { id: "user", title: "User", value: (one) => one.user_name ?? one.user, show: (one) => one.user_name ?? (one.user.slice(0, 12) || <span class="dim">Unattributed</span>) },
   { id: "repo", title: "Repo", value: (one) => one.repo, show: (one) => (one.repo ? shortRepo(one.repo) : MISSING) },
   { id: "tools", title: "Tools used most", value: (one) => one.tools.map((tool) => `${tool.tool} ${tool.calls}`).join(", "), show: (one) => one.tools.slice(0, 3).map((tool) => `${tool.tool} ×${tool.calls}`).join(", ") || MISSING },
-  { id: "subagents", title: "Subagents", numeric: true, value: (one) => one.subagents, show: (one) => count(one.subagents) },
-  { id: "depth", title: "Depth", numeric: true, value: (one) => one.depth, show: (one) => count(one.depth) },
+  { id: "subagents", title: "Subagents", numeric: true, value: (one) => one.subagents, show: (one) => <span title={`${count(one.depth)} deep`}>{count(one.subagents)}</span> },
   { id: "errors", title: "Errors", numeric: true, value: (one) => one.errors, show: (one) => (one.errors ? <span class="badge bad">{count(one.errors)}</span> : "0") },
   { id: "duration", title: "Took", numeric: true, value: (one) => one.duration_ms, show: (one) => duration(one.duration_ms) },
   { id: "tokens", title: "Tokens", numeric: true, value: tokensOf, show: (one) => compact(tokensOf(one)) },
-  { id: "cost", title: "Cost", numeric: true, value: (one) => one.cost_usd, show: (one) => <span title={one.cost_source}>{dollars(one.cost_usd)}{one.cost_source === "estimated" && <span class="dim"> est.</span>}</span> },
 ];
 
 function TopPrompts({ params }: { params: Params }) {

@@ -1,11 +1,12 @@
 /** Settings to paste into a client, with the real address and a fresh token, and a line that turns green by itself. */
 import { useState } from "preact/hooks";
+import type { components } from "../api";
 import { ApiError, send, useRead, type Answer } from "../lib/api";
 import { ago } from "../lib/format";
-import { Card, States } from "../ui/card";
+import { Card, Segments, States } from "../ui/card";
 
 type Shown = Answer<"/api/connections">[number];
-type Connected = { client: string; text: string; token_id: string };
+type Connected = components["schemas"]["Connected"];
 
 /** In place of a screen that has no data yet: how to send some. */
 export function ConnectOr({ client, text }: { client: string; text: string }) {
@@ -25,7 +26,7 @@ export function ConnectCards({ only }: { only?: readonly string[] }) {
       {(list) => (
         <div class="connect">
           {list
-            .filter((one) => !only || only.includes(one.client))
+            .filter((one) => !one.family && (!only || only.includes(one.client)))
             .map((one) => (
               <ConnectCard key={one.client} connection={one} />
             ))}
@@ -53,7 +54,7 @@ function ConnectCard({ connection }: { connection: Shown }) {
     <Card title={connection.title} note={connection.form} tools={!made && <button type="button" class="button" disabled={busy} onClick={() => void connect()}>{busy ? "Issuing…" : "Show settings"}</button>}>
       {made ? (
         <>
-          <Snippet text={made.text} />
+          <Parts parts={made.parts} />
           <FirstEvent token={made.token_id} />
         </>
       ) : (
@@ -65,6 +66,22 @@ function ConnectCard({ connection }: { connection: Shown }) {
         </p>
       )}
     </Card>
+  );
+}
+
+const SHELL = /Win/.test(navigator.platform) ? "PowerShell" : "bash, zsh";
+
+/** The same settings for each shell; what this machine most likely runs is shown first. */
+function Parts({ parts }: Pick<Connected, "parts">) {
+  const [name, setName] = useState((parts.length > 1 && parts[0]!.notes === "" && parts.find((one) => one.name === SHELL)?.name) || parts[0]!.name);
+  const shown = parts.find((one) => one.name === name)!;
+  const label = (one: Connected["parts"][number]): string => (one.notes ? "Settings file" : one.name);
+  return (
+    <>
+      {parts.length > 1 && <Segments label="Form" value={name} onChange={setName} options={parts.map((one) => [one.name, label(one)] as const)} />}
+      {shown.notes && <p class="notes">{shown.notes}</p>}
+      <Snippet text={shown.text} />
+    </>
   );
 }
 

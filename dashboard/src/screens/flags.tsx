@@ -1,10 +1,11 @@
 /** Flags: how fast resolves are, why they end as they do, and which resolver or version is to blame. */
 import { useRead, type Rows } from "../lib/api";
 import { filtersOf, learn, setFilter } from "../lib/filters";
-import { compact, count, microseconds, rate, words } from "../lib/format";
-import { usePeriod } from "../lib/period";
-import { pivot, spark } from "../lib/series";
-import { Bars } from "../ui/bars";
+import { ago, compact, count, microseconds, rate, words } from "../lib/format";
+import { usePeriod, zoomTo } from "../lib/period";
+import { pivot, spark, tally } from "../lib/series";
+import { newVersions } from "../lib/versions";
+import { Bars, type BarRow } from "../ui/bars";
 import { Card, Segments, States } from "../ui/card";
 import { ChartCard } from "../ui/chart";
 import { Figure, Figures } from "../ui/figures";
@@ -50,6 +51,7 @@ export default function Flags() {
   const each = useRead("/api/flags/latency", { ...params, by });
   const eachResolves = useRead("/api/flags/resolves", { ...params, by });
   const counts = useRead("/api/flags/counts", { limit: 100 });
+  const versions = useRead("/api/flags/versions", { limit: 500 }, { poll: 60_000 });
 
   const points = latency.data?.data ?? [];
   const rows = resolves.data?.data ?? [];
@@ -58,6 +60,8 @@ export default function Flags() {
   const slow = (q: number): number | null => (period.compare && latencyBefore.data ? quantile(latencyBefore.data.data, q) : null);
   const step = stepSeconds(period);
   const frame = { step, since: period.since, until: period.until, at: when };
+  const markers = newVersions((versions.data?.data ?? []).map((one) => ({ label: one.key.split(" ").at(-1) ?? one.key, at: Date.parse(one.first_at) })), period.since, period.until);
+  const first = points[0] ? when(points[0]) : period.until;
   const nothing = latency.data && resolves.data && !points.length && !rows.length && !Object.keys(filters).length;
 
   learn("resolver", by === "resolver" ? (each.data?.data ?? []).map((row) => [row.key, row.key]) : []);
@@ -76,11 +80,19 @@ export default function Flags() {
             <Figure loading={!latency.data && !latency.error} label="90 % within" value={quantile(points, 0.9)} before={slow(0.9)} format={microseconds} more="bad" />
             <Figure loading={!latency.data && !latency.error} label="99 % within" value={quantile(points, 0.99)} before={slow(0.99)} format={microseconds} more="bad" note={`n = ${compact(points.reduce((all, row) => all + row.count, 0))}`} />
           </Figures>
-          <HeatMap title="Latency" read={latency} rows={points} frame={frame} />
+          {points.length > 0 && period.until - first < (period.until - period.since) / 8 && (
+            <p class="dim">
+              Resolvers were first heard of {ago(Date.parse(points[0]!.at))} in this range.{" "}
+              <button type="button" class="link" onClick={() => zoomTo(first / 1_000 - step, period.until / 1_000)}>
+                Look at that time only
+              </button>
+            </p>
+          )}
+          <HeatMap title="Latency" read={latency} rows={points} frame={frame} markers={markers} />
           {rows.length > 0 ? (
             <>
-              <ChartCard span={6} title="Resolves by reason" meaning="How resolves ended." kind="bars" format={compact} {...pivot(rows.flatMap((row) => Object.entries(row.reasons).map(([reason, n]) => ({ at: row.at, reason, n }))), { ...frame, key: (one) => one.reason, label: (one) => words(one.reason.replace("RESOLVE_REASON_", "").toLowerCase()), value: (one) => one.n })} />
-              <ChartCard span={6} title="Error rate" meaning="Share of resolves that failed." kind="line" format={rate} {...pivot(rows, { ...frame, missing: null, key: () => "rate", label: () => "Error rate", value: (row) => row.error_rate })} />
+              <ChartCard span={6} title="Resolves by reason" meaning="How resolves ended." kind="bars" format={compact} markers={markers} {...pivot(rows.flatMap((row) => Object.entries(row.reasons).map(([reason, n]) => ({ at: row.at, reason, n }))), { ...frame, key: (one) => one.reason, label: (one) => words(one.reason.replace("RESOLVE_REASON_", "").toLowerCase()), value: (one) => one.n })} />
+              <ChartCard span={6} title="Error rate" meaning="Share of resolves that failed." kind="line" format={rate} markers={markers} {...pivot(rows, { ...frame, missing: null, key: () => "rate", label: () => "Error rate", value: (row) => row.error_rate })} />
             </>
           ) : (
             <Card title="Resolves by reason">
@@ -94,14 +106,22 @@ export default function Flags() {
               {(page) => <Each latency={page.data} resolves={eachResolves.data?.data ?? []} by={by} />}
             </States>
           </Card>
-          <Card title="Variants given most" meaning="Since counting began; totals never expire.">
+          <Card title="Variants given" meaning="Since counting began; totals never expire. Shares are of all that the same flag gave.">
             <States of={counts} isEmpty={(page) => !page.data.length} empty="No variant was counted yet.">
-              {(page) => <Bars rows={page.data.map((one: Counted) => ({ key: `${one.flag} ${one.name}`, label: `${short(one.flag)} → ${short(one.name)}`, value: one.count, title: `${one.flag} → ${one.name}` }))} format={compact} />}
+              {(page) => <Bars rows={variants(page.data)} format={compact} />}
             </States>
           </Card>
         </>
       )}
     </Screen>
+  );
+}
+
+/** The variants of a flag stand together, the flag given most first. */
+function variants(rows: readonly Counted[]): BarRow[] {
+  const given = new Map(tally(rows, (one) => one.flag, (one) => one.count).map((one) => [one.key, one.value]));
+  return [...given.keys()].flatMap((flag) =>
+    rows.filter((one) => one.flag === flag).map((one) => ({ key: `${flag} ${one.name}`, label: `${short(flag)} → ${short(one.name)}`, value: one.count, share: one.count / given.get(flag)!, title: `${flag} → ${one.name}` })),
   );
 }
 

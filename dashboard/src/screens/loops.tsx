@@ -4,7 +4,7 @@ import type { components } from "../api";
 import { useRead } from "../lib/api";
 import { download } from "../lib/csv";
 import { filtersOf, learn, setFilter } from "../lib/filters";
-import { compact, count, day, decimal, dollars, dollarsShort, moment, rate, utc } from "../lib/format";
+import { compact, count, day, decimal, dollars, dollarsShort, fixed, moment, rate, utc } from "../lib/format";
 import { stepOf, usePeriod } from "../lib/period";
 import { href } from "../lib/place";
 import { pivot, spark, tally } from "../lib/series";
@@ -27,6 +27,7 @@ const LIMIT = 50_000;
 /** Ends that somebody should look at. */
 const FAILED = new Set(["diverged", "oscillating", "stalled", "max_iterations"]);
 
+export const failed = (loop: Pick<Loop, "outcome">): boolean => FAILED.has(loop.outcome);
 export const at = (loop: { timestamp_hour: number }): number => loop.timestamp_hour * 1_000;
 const pastBest = (loop: Loop): number => (loop.best_index === null ? 0 : Math.max(0, loop.iterations_used - 1 - loop.best_index));
 
@@ -39,7 +40,7 @@ export function sums(loops: readonly Loop[]) {
   return {
     loops: loops.length,
     converged: loops.filter((loop) => loop.outcome === "converged").length,
-    failed: loops.filter((loop) => FAILED.has(loop.outcome)).length,
+    failed: loops.filter(failed).length,
     rollbacks: add((loop) => loop.rollback_triggered),
     iterations: add((loop) => loop.iterations_used),
     saved: add((loop) => loop.savings_vs_fixed_cap),
@@ -102,7 +103,7 @@ export default function Loops() {
           <Figures label="Key figures">
             <Figure loading={loading} label="Loops" value={sum.loops} before={was(past.loops)} format={compact} exact={count} spark={lines(() => 1)} meaning="Finished loops that reported, each once. Calibration runs are left out unless their team is chosen." />
             <Figure loading={loading} label="Converged" value={share(sum.converged, sum.loops)} before={was(share(past.converged, past.loops))} format={rate} more="good" note={`of ${count(sum.loops)}`} spark={lines((loop) => Number(loop.outcome === "converged"))} />
-            <Figure loading={loading} label="Ended badly" value={sum.failed} before={was(past.failed)} format={compact} exact={count} more="bad" state={sum.failed ? "bad" : undefined} spark={lines((loop) => Number(FAILED.has(loop.outcome)))} meaning="Loops that diverged, oscillated, stalled or ran into the cap of iterations." />
+            <Figure loading={loading} label="Ended badly" value={sum.failed} before={was(past.failed)} format={compact} exact={count} more="bad" state={sum.failed ? "bad" : undefined} spark={lines((loop) => Number(failed(loop)))} meaning="Loops that diverged, oscillated, stalled or ran into the cap of iterations." />
             <Figure loading={loading} label="Past the best" value={share(sum.wasted, sum.iterationsWithBest)} before={was(share(past.wasted, past.iterationsWithBest))} format={rate} more="bad" note={`${count(sum.wasted)} iterations`} meaning="Share of iterations that ran after the best result was already there." />
             <Figure loading={loading} label="Rollbacks" value={sum.rollbacks} before={was(past.rollbacks)} format={compact} exact={count} more="bad" spark={lines((loop) => loop.rollback_triggered)} meaning="Loops that were taken back to an earlier result." />
             <Figure loading={loading} label="Saved" value={sum.dollarsSaved} before={was(past.dollarsSaved)} format={dollarsShort} exact={dollars} more="good" note={`${count(sum.saved)} iterations`} meaning="Dollars as the callers measured them, for loops that say so, against always running to the cap." />
@@ -234,8 +235,8 @@ const WORKLOADS: readonly Column<WorkloadRow>[] = [
   { id: "loops", title: "Loops", numeric: true, value: (row) => row.loops, show: (row) => count(row.loops) },
   { id: "converged", title: "Converged", numeric: true, value: (row) => share(row.converged, row.loops), show: (row) => rate(share(row.converged, row.loops)) },
   { id: "failed", title: "Ended badly", numeric: true, value: (row) => row.failed, show: (row) => count(row.failed) },
-  { id: "gain", title: "Median Aβ", numeric: true, value: (row) => row.gain, show: (row) => decimal(row.gain) },
-  { id: "iterations", title: "Iterations per loop", numeric: true, value: (row) => share(row.iterations, row.loops), show: (row) => decimal(share(row.iterations, row.loops)) },
+  { id: "gain", title: "Median Aβ", numeric: true, value: (row) => row.gain, show: (row) => fixed(row.gain) },
+  { id: "iterations", title: "Iterations per loop", numeric: true, value: (row) => share(row.iterations, row.loops), show: (row) => fixed(share(row.iterations, row.loops)) },
   { id: "wasted", title: "Past the best", numeric: true, value: (row) => share(row.wasted, row.iterationsWithBest), show: (row) => rate(share(row.wasted, row.iterationsWithBest)) },
   { id: "rollbacks", title: "Rollbacks", numeric: true, value: (row) => row.rollbacks, show: (row) => count(row.rollbacks) },
   { id: "spent", title: "Spent", numeric: true, value: (row) => row.spent, show: (row) => dollars(row.spent) },
@@ -263,7 +264,7 @@ const LOOPS: readonly Column<Loop>[] = [
   { id: "workload", title: "Workload", value: (loop) => loop.workload_id, show: (loop) => loop.workload_id ?? <span class="dim">not named</span> },
   { id: "outcome", title: "Outcome", value: (loop) => loop.outcome, show: (loop) => <Outcome name={loop.outcome} /> },
   { id: "team", title: "Team", value: (loop) => loop.team, show: (loop) => loop.team ?? "–" },
-  { id: "gain", title: "Largest Aβ", numeric: true, value: (loop) => loop.profile_max, show: (loop) => decimal(loop.profile_max) },
+  { id: "gain", title: "Largest Aβ", numeric: true, value: (loop) => loop.profile_max, show: (loop) => fixed(loop.profile_max) },
   { id: "iterations", title: "Iterations", numeric: true, value: (loop) => loop.iterations_used, show: (loop) => count(loop.iterations_used) },
   { id: "past", title: "Past the best", numeric: true, value: (loop) => (loop.best_index === null ? null : pastBest(loop)), show: (loop) => count(loop.best_index === null ? null : pastBest(loop)) },
   { id: "rollback", title: "Rollback", value: (loop) => loop.rollback_triggered, show: (loop) => (loop.rollback_triggered ? "yes" : "–") },
@@ -273,7 +274,7 @@ const LOOPS: readonly Column<Loop>[] = [
 
 function LoopTable({ loops, selected, truncated }: { loops: readonly Loop[]; selected: string | undefined; truncated: boolean }) {
   const [view, setView] = useState<"all" | "failed" | "rollbacks">("all");
-  const rows = loops.filter((loop) => view === "all" || (view === "failed" ? FAILED.has(loop.outcome) : loop.rollback_triggered));
+  const rows = loops.filter((loop) => view === "all" || (view === "failed" ? failed(loop) : loop.rollback_triggered));
   return (
     <Card
       title="Loops"

@@ -1,7 +1,7 @@
 /** Overview: is data arriving, what was spent, is anything broken. */
 import { useRead, type Answer, type Rows } from "../lib/api";
-import { ago, compact, count, dollars, dollarsShort, duration, rate, utc, words } from "../lib/format";
-import { usePeriod } from "../lib/period";
+import { ago, compact, count, dollars, dollarsShort, duration, instant, rate, shortRepo, utc, words } from "../lib/format";
+import { stepOf, usePeriod, type Period } from "../lib/period";
 import { href } from "../lib/place";
 import { pivot, spark, tally } from "../lib/series";
 import { Card, Empty, States } from "../ui/card";
@@ -10,10 +10,11 @@ import { Figure, Figures } from "../ui/figures";
 import { Screen } from "../ui/screen";
 import { DataTable, type Column } from "../ui/table";
 import { ConnectCards } from "./connect";
-import { at, sums } from "./loops";
+import { at, failed, sums } from "./loops";
 
 type Client = Answer<"/api/system">["clients"][number];
 type Arrived = Rows<"/api/arrivals">[number];
+type Spent = Rows<"/api/cost-trend">["points"][number];
 
 const HOUR = 3_600_000;
 
@@ -34,15 +35,19 @@ export default function Overview() {
   const inRange = (loops.data?.events ?? []).filter((loop) => at(loop) >= period.since - HOUR && at(loop) < period.until);
   const loopSums = sums(inRange);
   const queue = system.data?.installation?.queue_messages;
-  const never = arrivals.data && !rows.length && system.data && !system.data.clients.some((one) => one.last_used_at && !isReader(one));
+  // Only asked where nothing is shown: whether anything has ever arrived.
+  const ever = useRead("/api/arrivals", { since: "3650d", step: "day", limit: 1 }, { enabled: arrivals.data !== undefined && !rows.length });
+  const never = !rows.length && ever.data?.data.length === 0;
+  const spend = useRead("/api/cost-trend", { ...period.wire, by: "repo", step: stepOf(period).name });
+  const spent = spend.data?.data.points ?? [];
 
   return (
     <Screen title="Overview">
       <Figures label="Key figures">
         <Figure loading={!arrivals.data && !arrivals.error} label="Arrived" value={arrivals.data ? total : null} before={period.compare ? past : null} format={compact} exact={count} spark={spark(rows, period.since, period.until, (row) => Date.parse(row.at), (row) => row.items)} meaning="Items that were stored, by the time at which they arrived." note={arrivals.data && `${new Set(rows.map((row) => row.contract)).size} kinds`} />
-        <Figure loading={!today.data && !today.error} label="Spend today" value={today.data?.data.total_usd} format={dollarsShort} exact={dollars} note="since midnight" meaning="Cost that agents reported or that was estimated from prices, since midnight in your zone." />
-        <Figure loading={!people.data && !people.error} label="Active users" value={people.data?.data.dau} before={people.data?.data.previous_dau} format={count} more="good" note={people.data && `${count(people.data.data.wau)} in 7 days`} meaning="People with any agent activity on the last day of the range." />
-        <Figure loading={!loops.data && !loops.error} label="Failing loops" value={loops.data ? loopSums.failed : null} format={compact} exact={count} state={loopSums.failed ? "bad" : undefined} note={loops.data && `${rate(loopSums.loops ? loopSums.failed / loopSums.loops : null)} of ${count(loopSums.loops)}`} meaning="Loops that diverged, oscillated, stalled or ran into the cap." />
+        <Figure loading={!today.data && !today.error} label="Spend today" value={today.data?.data.total_usd} format={dollarsShort} exact={dollars} note="since midnight" spark={spark(spent, period.since, period.until, (one) => instant(one.bucket), (one) => one.cost_usd)} meaning="Cost that agents reported or that was estimated from prices, since midnight in your zone." />
+        <Figure loading={!people.data && !people.error} label="Active users" value={people.data?.data.wau} before={period.compare ? people.data?.data.previous_wau : null} format={count} more="good" note={people.data && `${count(people.data.data.dau)} on the last day`} spark={(people.data?.data.points ?? []).map((one) => one.dau)} meaning="People with any agent activity in the last seven days of the range." />
+        <Figure loading={!loops.data && !loops.error} label="Failing loops" value={loops.data ? loopSums.failed : null} format={compact} exact={count} state={loopSums.failed ? "bad" : undefined} spark={spark(inRange.filter(failed), period.since, period.until, at)} note={loops.data && `${rate(loopSums.loops ? loopSums.failed / loopSums.loops : null)} of ${count(loopSums.loops)}`} meaning="Loops that diverged, oscillated, stalled or ran into the cap." />
         <Figure loading={!system.data && !system.error} label="Lag" value={system.data ? system.data.lag_seconds * 1_000 : null} format={duration} state={(system.data?.lag_seconds ?? 0) > 60 ? "bad" : undefined} note={queue === undefined ? "" : `${count(queue)} queued`} meaning="Age of the oldest accepted message that no read can see yet." />
       </Figures>
       {system.data?.problems.length ? (
@@ -61,10 +66,13 @@ export default function Overview() {
         </>
       ) : (
         <>
+          {spent.length > 0 && (
+            <ChartCard title="Spend by repo" span={6} meaning="What agents cost, by repository. A click on a name in the legend shows it alone." kind="bars" format={dollarsShort} {...spending(spent, period)} />
+          )}
           {arrivals.data?.data.length ? (
-            <ChartCard title="What arrived" meaning="Stored items by kind and time of arrival." kind="bars" format={compact} {...arrived(rows, period)} />
+            <ChartCard title="What arrived" span={spent.length ? 6 : 12} meaning="Stored items by kind and time of arrival." kind="bars" format={compact} {...arrived(rows, period)} />
           ) : (
-            <Card title="What arrived">
+            <Card title="What arrived" span={spent.length ? 6 : 12}>
               <States of={arrivals} height={220} isEmpty={(page) => !page.data.length} empty="Nothing arrived in this time range.">
                 {() => null}
               </States>
@@ -93,8 +101,9 @@ function arrived(rows: readonly Arrived[], { since, until }: { since: number; un
   return pivot(rows, { at: (row) => Date.parse(row.at), key: (row) => row.contract, label: (row) => row.title, value: (row) => row.items, step, since, until });
 }
 
-/** A person's own token or session is no client. */
-const isReader = (client: Client): boolean => client.label === "first start";
+function spending(rows: readonly Spent[], period: Period) {
+  return pivot(rows, { at: (row) => instant(row.bucket), key: (row) => row.key, label: (row) => (row.key ? shortRepo(row.label || row.key) : "No repo"), value: (row) => row.cost_usd, step: stepOf(period).ms / 1_000, since: period.since, until: period.until, uncertain: (key) => key === "" });
+}
 
 const CLIENTS: readonly Column<Client>[] = [
   { id: "label", title: "Token", value: (one) => one.label || one.token_id },

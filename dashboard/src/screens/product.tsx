@@ -7,9 +7,10 @@ import { compact, count, MISSING, rate, seconds, utcDay, words } from "../lib/fo
 import { usePeriod } from "../lib/period";
 import { go } from "../lib/place";
 import { pivot } from "../lib/series";
+import { newVersions } from "../lib/versions";
 import { Bars } from "../ui/bars";
 import { Card, IconButton, Segments, States } from "../ui/card";
-import { ChartCard, fileName } from "../ui/chart";
+import { ChartCard, fileName, type Marker } from "../ui/chart";
 import { Figure, Figures } from "../ui/figures";
 import { Screen } from "../ui/screen";
 import { cells, DataTable, type Column } from "../ui/table";
@@ -44,6 +45,10 @@ export default function Product() {
   const total = useRead("/api/analytics/sessions", { ...params, view, by: "total" });
   const totalBefore = useRead("/api/analytics/sessions", { ...before, view, by: "total" }, { enabled: period.compare });
 
+  const byDay = useRead("/api/analytics/sessions", { ...params, view, by: "day" });
+  const versions = useRead("/api/analytics/versions", { limit: 500 }, { poll: 60_000 });
+  const markers = newVersions((versions.data?.data ?? []).map((one) => ({ label: one.version, at: dayOf(one.first_day) })), period.since, period.until);
+
   const now = whole.data?.data[0] as Active | undefined;
   const was = period.compare ? (past.data?.data[0] as Active | undefined) : undefined;
   const turns = total.data?.data[0] as Turns | undefined;
@@ -70,8 +75,9 @@ export default function Product() {
             <Figure loading={waiting} label="Tool errors" value={turns?.tool_error_rate} before={turnsWere?.tool_error_rate} format={rate} more="bad" note={`of ${compact(turns?.tool_calls)}`} />
             <Figure loading={waiting} label="Median turn" value={turns?.seconds_p50} before={turnsWere?.seconds_p50} format={seconds} more="bad" note={`95 % within ${seconds(turns?.seconds_p95)}`} />
           </Figures>
-          <ActiveChart daily={daily} period={period} />
+          <ActiveChart daily={daily} period={period} markers={markers} />
           <Variants whole={whole} past={past} compare={period.compare} />
+          <FailureChart daily={byDay} period={period} markers={markers} />
           <Funnel params={params} />
           <Modules params={{ ...params, view }} />
           <Errors params={{ ...params, view }} />
@@ -97,7 +103,12 @@ const VARIANTS = [
   ["all_versions", "Every version", "Installations with any event of any version of the format."],
 ] as const;
 
-function ActiveChart({ daily, period }: { daily: ActiveRead; period: ReturnType<typeof usePeriod> }) {
+interface OverTime {
+  period: ReturnType<typeof usePeriod>;
+  markers: readonly Marker[];
+}
+
+function ActiveChart({ daily, period, markers }: { daily: ActiveRead } & OverTime) {
   const rows = (daily.data?.data ?? []) as Active[];
   if (!rows.length)
     return (
@@ -109,7 +120,17 @@ function ActiveChart({ daily, period }: { daily: ActiveRead; period: ReturnType<
     );
   const shown = VARIANTS.filter(([key]) => key === "installations" || key === "unshared" || key === "pairs");
   const data = pivot(rows.flatMap((row) => shown.map(([key, label]) => ({ at: dayOf(row.period), key, label, n: row[key] }))), { at: (one) => one.at, key: (one) => one.key, label: (one) => one.label, value: (one) => one.n, step: 86_400, since: period.since, until: period.until });
-  return <ChartCard title="Active installations" span={8} meaning="Per UTC day, counted three ways: as the contract says, without ids that many machines share, and by pairs of installation and instance." kind="line" format={count} {...data} />;
+  return <ChartCard title="Active installations" span={8} meaning="Per UTC day, counted three ways: as the contract says, without ids that many machines share, and by pairs of installation and instance." kind="line" format={count} markers={markers} {...data} series={data.series.map((one) => (one.key === "installations" ? one : { ...one, dashed: true }))} />;
+}
+
+const RATES = [["tools", "Tool calls that failed"], ["turns", "Turns not completed"]] as const;
+
+function FailureChart({ daily, period, markers }: { daily: ReturnType<typeof useRead<"/api/analytics/sessions">> } & OverTime) {
+  const rows = (daily.data?.data ?? []) as Turns[];
+  if (!rows.length) return null;
+  const points = rows.flatMap((row) => RATES.map(([key, label]) => ({ at: dayOf(row.key), key, label, n: key === "tools" ? row.tool_error_rate : row.success_rate === null ? null : 1 - row.success_rate })));
+  const data = pivot(points, { at: (one) => one.at, key: (one) => one.key, label: (one) => one.label, value: (one) => one.n, step: 86_400, since: period.since, until: period.until, missing: null });
+  return <ChartCard title="Failures over time" meaning="Per UTC day. Dashed marks: the first day of a new version." kind="line" height={180} format={rate} markers={markers} {...data} />;
 }
 
 function Variants({ whole, past, compare }: { whole: ActiveRead; past: ActiveRead; compare: boolean }) {

@@ -12,7 +12,7 @@ const LIMIT = 50_000;
 
 export function PromptView({ prompt }: { prompt: string }) {
   const of = usePlace().query.get("of") === "trace" ? "trace" : "prompt";
-  const tree = useRead("/api/spans/tree", { [of]: prompt, limit: LIMIT }, { poll: false });
+  const tree = useRead("/api/spans/tree", { [of]: prompt, limit: LIMIT }, { poll: false, large: true });
   const [search, setSearch] = useState("");
   const data = tree.data?.data;
   const roots = (data?.nodes ?? []).filter((node) => node.parent === null);
@@ -31,8 +31,8 @@ export function PromptView({ prompt }: { prompt: string }) {
       <Card
         title="What it did"
         flush
-        meaning="Each row is a step; tokens and cost include all below it. ← folds, → unfolds."
-        note={data && (data.orphans || data.truncated) ? `${data.orphans ? `${count(data.orphans)} steps whose parent did not arrive` : ""}${data.truncated ? ` the first ${count(data.nodes.length)} of ${count(data.spans)}` : ""}` : ""}
+        meaning="Each row is a step; tokens and cost include all below it. ← folds, → unfolds, z or a double-click shows a step's own time."
+        note={data && [data.truncated && `The first ${count(LIMIT)} of ${count(data.spans)} steps`, data.orphans && `${count(data.orphans)} steps without their parent`].filter(Boolean).join(" · ")}
         tools={
           <label>
             <span class="sr">Search in the steps</span>
@@ -41,7 +41,7 @@ export function PromptView({ prompt }: { prompt: string }) {
         }
       >
         <States of={tree} height={400} isEmpty={(page) => !page.data.nodes.length} empty="No trace of this prompt was kept: its client sends events but no traces, or they are past their retention.">
-          {(page) => <Waterfall nodes={page.data.nodes} total={page.data.duration_ms} search={search} />}
+          {(page) => <Waterfall nodes={page.data.nodes} duration_ms={page.data.duration_ms} search={search} />}
         </States>
       </Card>
       {data && (

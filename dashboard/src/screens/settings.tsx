@@ -1,19 +1,19 @@
 /** Settings: tokens, members, clients to connect, customers. */
-import { useQueryClient } from "@tanstack/preact-query";
-import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { ApiError, send, signOut, useRead, type Answer } from "../lib/api";
-import { ago, moment, utc, words } from "../lib/format";
+import { useAct } from "../lib/act";
+import { send, signOut, useRead, type Answer } from "../lib/api";
+import { day, utc } from "../lib/format";
 import { Card, Segments, States } from "../ui/card";
+import { Ago } from "../ui/ago";
 import { Confirm } from "../ui/confirm";
 import { Screen } from "../ui/screen";
 import { choose, chosen, useTheme, type Theme } from "../lib/theme";
 import { DataTable, type Column } from "../ui/table";
 import { ConnectCards, Snippet } from "./connect";
+import { Customers } from "./customers";
 
 type Token = Answer<"/api/tokens">[number];
 type Member = Answer<"/api/members">[number];
-type Customer = Answer<"/api/customers">[number];
 
 export default function Settings() {
   const me = useRead("/api/me", {}, { poll: false });
@@ -56,7 +56,7 @@ export default function Settings() {
           <ConnectCards />
         </section>
       )}
-      {me.data?.operator && <Customers />}
+      {me.data?.operator && <Customers own={me.data.customer} />}
       {me.data && !admin && <p class="dim">Tokens, members and connections are managed by admins.</p>}
     </Screen>
   );
@@ -67,27 +67,9 @@ function ThemeChoice() {
   return <Segments<Theme> label="Theme" value={chosen()} onChange={choose} options={[["system", "System"], ["light", "Light"], ["dark", "Dark"]]} />;
 }
 
-/** Something is sent, what came back is said, lists are asked again. */
-function useAct(): { said: string; act: <T>(work: () => Promise<T>) => Promise<T | null> } {
-  const client = useQueryClient();
-  const [said, setSaid] = useState("");
-  const act = async <T,>(work: () => Promise<T>): Promise<T | null> => {
-    try {
-      const done = await work();
-      setSaid("");
-      return done;
-    } catch (error) {
-      setSaid(error instanceof ApiError ? `${error.message} (${error.code})` : "That did not work.");
-      return null;
-    } finally {
-      await client.invalidateQueries();
-    }
-  };
-  return { said, act };
-}
-
-const when = (text: string | null): ComponentChildren => (text ? <span title={utc(Date.parse(text))}>{ago(Date.parse(text))}</span> : "never");
 const STATE: Readonly<Record<string, string>> = { valid: "good", expired: "warn", revoked: "bad" };
+
+const EXPIRY = [[0, "never"], [7, "after 7 days"], [30, "after 30 days"], [90, "after 90 days"], [365, "after a year"]] as const;
 
 function Tokens() {
   const tokens = useRead("/api/tokens");
@@ -98,7 +80,7 @@ function Tokens() {
   const issue = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const made = await act(() => send<{ token: string }>("POST", "/api/tokens", { label: String(form.get("label")), scopes: form.getAll("scope") }));
+    const made = await act(() => send<{ token: string }>("POST", "/api/tokens", { label: String(form.get("label")), scopes: form.getAll("scope"), expires_days: Number(form.get("expires")) || null }));
     if (made) setIssued(made.token);
     if (made) setMaking(false);
   };
@@ -114,11 +96,15 @@ function Tokens() {
         <span class="state">
           <span class={`dot ${STATE[one.state] ?? ""}`} />
           {one.state}
-          {one.expires_at && one.state === "valid" && <span class="dim">until {moment(Date.parse(one.expires_at))}</span>}
+          {one.expires_at && one.state !== "revoked" && (
+            <span class="dim" title={utc(Date.parse(one.expires_at))}>
+              {one.state === "valid" ? "until" : "since"} {day(Date.parse(one.expires_at))}
+            </span>
+          )}
         </span>
       ),
     },
-    { id: "used", title: "Last used", value: (one) => one.last_used_at, show: (one) => when(one.last_used_at) },
+    { id: "used", title: "Last used", value: (one) => one.last_used_at, show: (one) => <Ago at={one.last_used_at} /> },
     {
       id: "act",
       title: "",
@@ -157,6 +143,16 @@ function Tokens() {
               </label>
             ))}
           </fieldset>
+          <label class="field">
+            Ends
+            <select class="input" name="expires">
+              {EXPIRY.map(([days, text]) => (
+                <option key={days} value={days}>
+                  {text}
+                </option>
+              ))}
+            </select>
+          </label>
           <button type="submit" class="button primary">
             Issue
           </button>
@@ -195,7 +191,7 @@ function Members() {
         </select>
       ),
     },
-    { id: "since", title: "Since", value: (one) => one.created_at, show: (one) => when(one.created_at) },
+    { id: "since", title: "Since", value: (one) => one.created_at, show: (one) => <Ago at={one.created_at} /> },
     {
       id: "act",
       title: "",
@@ -239,23 +235,6 @@ function Members() {
         {(list) => <DataTable label="Members" rows={list} columns={columns} rowKey={(one) => one.email} page={12} />}
       </States>
       {asking && <Confirm title="Remove a member" text={`${asking.email} is signed out everywhere and cannot sign in again.`} word={asking.email} act="Remove" onDone={(yes) => (setAsking(null), yes && void act(() => send("DELETE", path(asking))))} />}
-    </Card>
-  );
-}
-
-const CUSTOMERS: readonly Column<Customer>[] = [
-  { id: "name", title: "Name", value: (one) => one.name },
-  { id: "id", title: "Id", value: (one) => one.customer_id, show: (one) => <code class="dim">{one.customer_id}</code> },
-  { id: "tier", title: "Tier", value: (one) => one.tier, show: (one) => words(one.tier) },
-  { id: "since", title: "Since", value: (one) => one.created_at, show: (one) => when(one.created_at) },
-  { id: "seen", title: "Last seen", value: (one) => one.last_seen_at, show: (one) => when(one.last_seen_at) },
-];
-
-function Customers() {
-  const customers = useRead("/api/customers");
-  return (
-    <Card title="Customers" flush meaning="All customers of this installation. Their data is seen only by themselves.">
-      <States of={customers}>{(list) => <DataTable label="Customers" rows={list} columns={CUSTOMERS} rowKey={(one) => one.customer_id} page={12} />}</States>
     </Card>
   );
 }

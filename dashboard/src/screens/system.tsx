@@ -1,7 +1,7 @@
 /** System: does everything that was received end somewhere, how deep is the queue, what is kept. */
-import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
-import { ApiError, send, useRead, type Answer } from "../lib/api";
+import { useAct } from "../lib/act";
+import { send, useRead, type Answer } from "../lib/api";
 import { download } from "../lib/csv";
 import { ago, bytes, count, duration, MISSING, seconds, utc, words } from "../lib/format";
 import { go, href, usePlace } from "../lib/place";
@@ -11,6 +11,7 @@ import { Figure, Figures } from "../ui/figures";
 import { Screen } from "../ui/screen";
 import { cells, DataTable, type Column } from "../ui/table";
 import { fileName } from "../ui/chart";
+import { People } from "./people";
 
 type Report = Answer<"/api/system">;
 type Installation = NonNullable<Report["installation"]>;
@@ -19,6 +20,7 @@ type StoredTable = Answer<"/api/stored">["tables"][number];
 
 export default function System() {
   const system = useRead("/api/system", {}, { poll: 5_000 });
+  const admin = useRead("/api/me", {}, { poll: false }).data?.scopes.includes("admin");
   const installation = system.data?.installation;
   return (
     <Screen title="System" timed={false}>
@@ -27,7 +29,7 @@ export default function System() {
         {installation && (
           <>
             <Figure label="Queued" value={installation.queue_messages} format={count} note={bytes(installation.queue_bytes)} meaning="Messages on disk that are not stored as rows yet." />
-            <Figure label="Oldest waiting" value={installation.queue_oldest_seconds * 1_000} format={duration} />
+            <Figure label="Oldest waiting" value={installation.queue_messages ? installation.queue_oldest_seconds * 1_000 : null} format={duration} meaning="Age of the message that has waited longest in the queue." />
             <Figure label="Dead letters" value={installation.dead_letters} format={count} state={installation.dead_letters ? "bad" : undefined} meaning="Messages that could not be stored after all tries." />
             <Figure label="Stored" value={installation.storage.reduce((sum, one) => sum + one.bytes, 0)} format={bytes} note={`${count(installation.storage.reduce((sum, one) => sum + one.rows, 0))} rows`} />
           </>
@@ -50,6 +52,7 @@ export default function System() {
       ) : (
         <p class="dim">Accounting, queue and storage concern all customers together; they are shown to operators of this installation.</p>
       )}
+      {admin && <People />}
       <Stored installation={installation ?? null} />
       <p class="footnote">Raingauge {system.data?.version}</p>
     </Screen>
@@ -126,12 +129,12 @@ function Rejects({ installation }: { installation: Installation }) {
 
 const STEPS: Readonly<Record<string, string>> = { commit: "Commit to disk", decode: "Decode a batch", insert: "Insert rows", visible: "Until visible", query: "Answer a read" };
 type Timing = Installation["timings"][number];
-const atMost = (value: number | null): string => (value === null ? MISSING : `≤ ${seconds(value)}`);
+const atMost = (value: number | null, one: Timing): string => (value !== null ? `≤ ${seconds(value)}` : one.count ? `> ${seconds(one.scale_seconds)}` : MISSING);
 const TIMINGS: readonly Column<Timing>[] = [
   { id: "step", title: "Step", value: (one) => one.step, show: (one) => STEPS[one.step] ?? one.step },
   { id: "mean", title: "Mean", numeric: true, value: (one) => one.mean_seconds, show: (one) => seconds(one.mean_seconds) },
-  { id: "p50", title: "Half within", numeric: true, value: (one) => one.p50_at_most_seconds, show: (one) => atMost(one.p50_at_most_seconds) },
-  { id: "p99", title: "99 % within", numeric: true, value: (one) => one.p99_at_most_seconds, show: (one) => atMost(one.p99_at_most_seconds) },
+  { id: "p50", title: "Half within", numeric: true, value: (one) => one.p50_at_most_seconds, show: (one) => atMost(one.p50_at_most_seconds, one) },
+  { id: "p99", title: "99 % within", numeric: true, value: (one) => one.p99_at_most_seconds, show: (one) => atMost(one.p99_at_most_seconds, one) },
   { id: "n", title: "n", numeric: true, value: (one) => one.count, show: (one) => count(one.count) },
 ];
 
@@ -145,18 +148,10 @@ function Timings({ installation }: { installation: Installation }) {
 
 function DeadLetters() {
   const letters = useRead("/api/dead-letters");
-  const client = useQueryClient();
   const [asking, setAsking] = useState(false);
-  const [said, setSaid] = useState("");
-  const act = async (what: "retry" | "purge", ids: number[] | null): Promise<void> => {
-    try {
-      const done = await send<{ messages: number }>("POST", `/api/dead-letters/${what}`, { message_ids: ids });
-      setSaid(`${count(done.messages)} ${what === "retry" ? "queued again" : "deleted"}.`);
-    } catch (error) {
-      setSaid(error instanceof ApiError ? `${error.message} (${error.code})` : "That did not work.");
-    }
-    await client.invalidateQueries();
-  };
+  const { said, act: write } = useAct();
+  const act = (what: "retry" | "purge", ids: number[] | null): Promise<unknown> =>
+    write(() => send<{ messages: number }>("POST", `/api/dead-letters/${what}`, { message_ids: ids }), (done) => `${count(done.messages)} ${what === "retry" ? "queued again" : "deleted"}.`);
   const columns: readonly Column<Letter>[] = [
     { id: "received", title: "Received", value: (one) => one.received_at, show: (one) => <span title={utc(Date.parse(one.received_at))}>{ago(Date.parse(one.received_at))}</span> },
     { id: "intake", title: "Intake", value: (one) => one.intake },
@@ -228,7 +223,7 @@ function Stored({ installation }: { installation: Installation | null }) {
       </Card>
       {shown && stored.data && <Columns table={stored.data.tables.find((one) => one.table === shown)} everywhere={stored.data.everywhere} />}
       <p class="footnote">
-        People appear under a keyed hash; their readable names stand apart, encrypted. <code>raingauge forget</code> removes a person's name and rows; <code>raingauge export</code> takes everything out. IP addresses are never written.
+        People appear under a keyed hash; their readable names stand apart, encrypted. <code>raingauge export</code> takes everything out. IP addresses are never written.
       </p>
     </>
   );

@@ -4,7 +4,6 @@ import { lazy, Suspense } from "preact/compat";
 import { useState } from "preact/hooks";
 import { download } from "../lib/csv";
 import { moment, utc, type Format } from "../lib/format";
-import { go } from "../lib/place";
 import { Card, IconButton, Skeleton } from "./card";
 import { DataTable, type Column } from "./table";
 
@@ -26,11 +25,17 @@ export interface ChartData {
   step?: number;
 }
 
+export interface Marker {
+  at: number;
+  label: string;
+}
+
 export interface ChartProps extends ChartData {
   kind: "bars" | "line" | "area";
   format: Format;
   height?: number;
-  markers?: readonly { at: number; label: string }[];
+  /** When versions were first seen, in seconds. */
+  markers?: readonly Marker[];
   /** Where x is not a time. */
   xFormat?: (x: number) => string;
   zoom?: boolean;
@@ -89,19 +94,13 @@ function Twin({ label, x, series, format, xFormat }: ChartProps & { label: strin
   return <DataTable label={label} rows={x.map((_, index) => index)} columns={columns} rowKey={String} sort="-x" page={12} />;
 }
 
-function summary(title: string, { x, series, format }: ChartProps): string {
+function summary(title: string, { x, series, format, markers = [] }: ChartProps): string {
   if (!x.length) return `${title}: no data.`;
+  const news = markers.length ? ` New versions: ${markers.map((one) => `${one.label} on ${moment(one.at * 1_000)}`).join(", ")}.` : "";
   const parts = series.slice(0, 7).map((one) => {
     const known = one.values.filter((value): value is number => value !== null);
     return known.length ? `${one.label} from ${format(Math.min(...known))} to ${format(Math.max(...known))}, last ${format(known.at(-1))}` : `${one.label} without data`;
   });
-  return `${title}, ${x.length} points: ${parts.join("; ")}.`;
+  return `${title}, ${x.length} points: ${parts.join("; ")}.${news}`;
 }
 
-/** The brushed range goes into the address. */
-export function zoomTo(from: number, to: number): void {
-  const iso = (seconds: number): string => new Date(Math.round(seconds) * 1_000).toISOString().replace(".000Z", "Z");
-  go(undefined, { range: null, since: iso(from), until: iso(to) });
-}
-
-export const unzoom = (): void => go(undefined, { since: null, until: null });

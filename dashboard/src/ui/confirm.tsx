@@ -1,4 +1,5 @@
 /** Before something is lost: what will be lost, and a word to type. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 interface ConfirmProps {
@@ -8,9 +9,11 @@ interface ConfirmProps {
   word: string;
   act: string;
   onDone: (yes: boolean) => void;
+  /** What may be chosen besides. */
+  children?: ComponentChildren;
 }
 
-export function Confirm({ title, text, word, act, onDone }: ConfirmProps) {
+export function Confirm({ title, text, word, act, onDone, children }: ConfirmProps) {
   const [typed, setTyped] = useState("");
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current?.focus(), []);
@@ -24,6 +27,7 @@ export function Confirm({ title, text, word, act, onDone }: ConfirmProps) {
         <div class="dialog-body">
           <h2>{title}</h2>
           <p>{text}</p>
+          {children}
           <label class="field">
             Type {word} to go on
             <input ref={input} class="input" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autocomplete="off" />

@@ -39,12 +39,12 @@ export function Figure({ label, value, format, exact, before, more, meaning, not
       ) : (
         <div class="value" title={exact?.(value)}>
           {format(value)}
+          {spark && spark.length > 1 && <Spark values={spark} />}
         </div>
       )}
       <div class="below">
         {!loading && <Change now={value} before={before} more={more} format={exact ?? format} />}
-        {note}
-        {spark && spark.length > 1 && <Spark values={spark} />}
+        {note && <span>{note}</span>}
       </div>
     </div>
   );
@@ -71,8 +71,8 @@ function Spark({ values }: { values: readonly number[] }) {
   const step = WIDTH / (values.length - 1);
   const path = values.map((value, index) => `${index ? "L" : "M"}${(index * step).toFixed(1)} ${(HEIGHT - 2 - (value / top) * (HEIGHT - 4)).toFixed(1)}`);
   return (
-    <svg width={WIDTH} height={HEIGHT} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-hidden="true">
-      <path d={path.join("")} fill="none" stroke="var(--c1)" stroke-width="1.5" stroke-linejoin="round" />
+    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+      <path d={path.join("")} fill="none" stroke="var(--c1)" stroke-width="1.5" stroke-linejoin="round" vector-effect="non-scaling-stroke" />
     </svg>
   );
 }

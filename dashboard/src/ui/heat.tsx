@@ -4,9 +4,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../lib/api";
 import { download } from "../lib/csv";
 import { count, microseconds, moment, utc } from "../lib/format";
+import { unzoom, zoomTo } from "../lib/period";
 import { token, useTheme } from "../lib/theme";
+import { timeTick, timeTicks } from "../lib/ticks";
+import { placed } from "../lib/versions";
 import { Card, IconButton, States } from "./card";
-import { unzoom, zoomTo } from "./chart";
+import type { Marker } from "./chart";
 import { DataTable, type Column } from "./table";
 
 interface Row {
@@ -39,7 +42,14 @@ const COLUMNS: readonly Column<Row>[] = [
   ...LINES.map(([key, name]): Column<Row> => ({ id: key, title: name, numeric: true, value: (row) => row[key], show: (row) => microseconds(row[key]) })),
 ];
 
-export function HeatMap<T>({ title, read, rows, frame }: { title: string; read: UseQueryResult<T, ApiError>; rows: readonly Row[]; frame: Frame }) {
+interface HeatProps {
+  rows: readonly Row[];
+  frame: Frame;
+  markers: readonly Marker[];
+}
+
+export function HeatMap<T>({ title, read, ...heat }: { title: string; read: UseQueryResult<T, ApiError> } & HeatProps) {
+  const { rows } = heat;
   const [twin, setTwin] = useState(false);
   return (
     <Card
@@ -53,7 +63,7 @@ export function HeatMap<T>({ title, read, rows, frame }: { title: string; read: 
       }
     >
       <States of={read} height={HEIGHT} isEmpty={() => !rows.length} empty="No latency was measured in this time range.">
-        {() => (twin ? <DataTable label={title} rows={rows} columns={COLUMNS} rowKey={(row) => row.at} sort="-at" page={12} /> : <Heat rows={rows} frame={frame} />)}
+        {() => (twin ? <DataTable label={title} rows={rows} columns={COLUMNS} rowKey={(row) => row.at} sort="-at" page={12} /> : <Heat {...heat} />)}
       </States>
     </Card>
   );
@@ -68,11 +78,14 @@ interface Scale {
   width: number;
 }
 
+/** Milliseconds at which the first step begins. */
+const startOf = ({ step, since }: Pick<Frame, "step" | "since">): number => Math.floor(since / 1_000 / step) * step * 1_000;
+
 function scaleOf(rows: readonly Row[], { step, since, until }: Frame, width: number): Scale {
   const bounds = rows.flatMap((row) => row.buckets.map((bucket) => level(bucket.below_us)));
   const low = Math.min(...bounds) - 1;
   const high = Math.max(...bounds) + 1;
-  const start = Math.floor(since / 1_000 / step) * step * 1_000;
+  const start = startOf({ step, since });
   const inner = width - LEFT;
   return {
     low,
@@ -84,7 +97,7 @@ function scaleOf(rows: readonly Row[], { step, since, until }: Frame, width: num
   };
 }
 
-function Heat({ rows, frame }: { rows: readonly Row[]; frame: Frame }) {
+function Heat({ rows, frame, markers }: HeatProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(0);
   const [hover, setHover] = useState<{ row: Row; left: number } | null>(null);
@@ -98,7 +111,7 @@ function Heat({ rows, frame }: { rows: readonly Row[]; frame: Frame }) {
   useEffect(() => {
     if (width && canvas.current) draw(canvas.current, rows, frame, scaleOf(rows, frame, width));
   }, [rows, frame.since, frame.until, frame.step, width, theme]);
-  const timeAt = (left: number): number => frame.since / 1_000 + ((left - LEFT) / (width - LEFT)) * ((frame.until - frame.since) / 1_000);
+  const timeAt = (left: number): number => (startOf(frame) + ((left - LEFT) / (width - LEFT)) * (frame.until - startOf(frame))) / 1_000;
   const move = (event: PointerEvent): void => {
     if (brush) setBrush({ ...brush, to: event.offsetX });
     const at = timeAt(event.offsetX);
@@ -112,6 +125,13 @@ function Heat({ rows, frame }: { rows: readonly Row[]; frame: Frame }) {
   return (
     <div class="chart" onDblClick={unzoom}>
       <canvas ref={canvas} class="heat" height={HEIGHT} aria-hidden="true" onPointerMove={move} onPointerLeave={() => setHover(null)} onPointerDown={(event) => setBrush({ from: event.offsetX, to: event.offsetX })} onPointerUp={up} />
+      {width > 0 &&
+        rows.length > 0 &&
+        placed(markers, (at) => scaleOf(rows, frame, width).left(at * 1_000), width).map((one) => (
+          <i class="marker" key={one.label} style={{ left: one.left, height: HEIGHT - BOTTOM }}>
+            {one.label}
+          </i>
+        ))}
       {brush && <div class="brush" style={{ left: Math.min(brush.from, brush.to), width: Math.abs(brush.to - brush.from), height: HEIGHT - BOTTOM }} />}
       {hover && (
         <div class="tip" style={{ top: 8, ...(hover.left > width / 2 ? { right: width - hover.left + 12 } : { left: hover.left + 12 }) }}>
@@ -149,7 +169,7 @@ function draw(canvas: HTMLCanvasElement, rows: readonly Row[], frame: Frame, sca
   ctx.fillStyle = dim;
   ctx.strokeStyle = line;
   ctx.textAlign = "right";
-  for (let us = 2 ** Math.ceil(scale.low / PER_OCTAVE); level(us) <= scale.high; us *= scale.high - scale.low > 20 ? 16 : 4) {
+  for (let us = 10 ** Math.ceil(Math.log10(2 ** (scale.low / PER_OCTAVE))); level(us) < scale.high; us *= 10) {
     const y = scale.top(us);
     ctx.fillText(microseconds(us), LEFT - 8, y + 4);
     ctx.beginPath();
@@ -179,8 +199,13 @@ function draw(canvas: HTMLCanvasElement, rows: readonly Row[], frame: Frame, sca
       if (us === null) continue;
       const at = Date.parse(row.at);
       const x = scale.left(at) + scale.cell / 2;
-      if (at - previous > frame.step * 1_500) ctx.moveTo(x, scale.top(us));
-      else ctx.lineTo(x, scale.top(us));
+      // A step without a neighbour is drawn as wide as it is: a line needs two of them.
+      if (at - previous > frame.step * 1_500) {
+        ctx.moveTo(x - scale.cell / 2, scale.top(us));
+        ctx.lineTo(x, scale.top(us));
+      }
+      ctx.lineTo(x, scale.top(us));
+      if (scale.cell > 4) ctx.lineTo(x + scale.cell / 2, scale.top(us));
       previous = at;
     }
     ctx.stroke();
@@ -188,8 +213,9 @@ function draw(canvas: HTMLCanvasElement, rows: readonly Row[], frame: Frame, sca
   ctx.setLineDash([]);
   ctx.fillStyle = dim;
   ctx.textAlign = "left";
-  for (let index = 0; index < 5; index++) {
-    const at = frame.since + ((frame.until - frame.since) * index) / 5;
-    ctx.fillText(frame.until - frame.since > 36 * 3_600_000 ? new Date(at).toLocaleDateString(undefined, { month: "short", day: "numeric" }) : new Date(at).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }), scale.left(at), HEIGHT - 4);
+  const ticks = timeTicks(frame.since, frame.until, scale.width / 96);
+  for (const at of ticks) {
+    const text = timeTick(at, ticks);
+    ctx.fillText(text, Math.min(scale.left(at), scale.width - ctx.measureText(text).width), HEIGHT - 4);
   }
 }

@@ -3,8 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { moment, utcDay, type Format } from "../lib/format";
+import { unzoom, zoomTo } from "../lib/period";
 import { token, useTheme } from "../lib/theme";
-import { PALETTE, unzoom, zoomTo, type ChartProps, type Series } from "./chart";
+import { timeTick } from "../lib/ticks";
+import { placed } from "../lib/versions";
+import { PALETTE, type ChartProps, type Marker, type Series } from "./chart";
 
 const crosshair = uPlot.sync("page");
 
@@ -25,7 +28,7 @@ export default function Plot(props: ChartProps) {
   useEffect(() => {
     const element = host.current;
     if (!element || !x.length) return;
-    const plot = new uPlot({ ...options(props, shown, series, zoom), width: element.clientWidth, height, plugins: [tracker(setHover)] }, table(props, shown), element);
+    const plot = new uPlot({ ...options(props, shown, series, zoom), width: element.clientWidth, height, plugins: [tracker(setHover), marks(props.markers ?? [])] }, table(props, shown), element);
     const resize = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height }));
     resize.observe(element);
     return () => {
@@ -64,7 +67,7 @@ function table({ x, kind }: ChartProps, shown: readonly Series[]): uPlot.Aligned
   return [x as number[], ...stacked.reverse()];
 }
 
-function options({ x, kind, format, xFormat, markers = [], levels = [], step }: ChartProps, shown: readonly Series[], all: readonly Series[], zoom: boolean): uPlot.Options {
+function options({ x, kind, format, xFormat, levels = [], step }: ChartProps, shown: readonly Series[], all: readonly Series[], zoom: boolean): uPlot.Options {
   const grid = token("--line");
   const axis: uPlot.Axis = { stroke: token("--dim"), font: `11px ${getComputedStyle(document.body).fontFamily}`, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
   const drawn = kind === "line" ? shown : [...shown].reverse();
@@ -78,15 +81,15 @@ function options({ x, kind, format, xFormat, markers = [], levels = [], step }: 
       y: { range: (_, min, max) => (kind === "line" && min < 0 ? [min * 1.08, max * 1.08] : [0, Math.max(max, ...levels.map((level) => level.at)) * 1.08 || 1]) },
     },
     axes: [
-      { ...axis, size: 28, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks) => ticks.map((tick) => tick && timeTick(tick, ticks)) }), space: 72 },
-      { ...axis, size: (_, values) => 16 + 6.4 * Math.max(0, ...(values ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => format(tick)), space: 40 },
+      { ...axis, size: 28, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks) => ticks.map((tick) => tick && timeTick(tick * 1_000, ticks.map((one) => one * 1_000))) }), space: 72 },
+      { ...axis, size: (_, values) => 16 + 6.4 * Math.max(0, ...(values ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => format(tick)), space: 32 },
     ],
     series: [
       {},
       ...drawn.map((one): uPlot.Series => {
         const colour = token(one.color ?? PALETTE[all.indexOf(one) % PALETTE.length]!);
         const fill = one.uncertain ? hatch(colour) : kind === "area" ? token("--panel") : colour;
-        if (kind === "line") return { label: one.label, stroke: colour, width: 1.75, spanGaps: false, points: { show: x.length < 2 }, ...(one.dashed ? { dash: [5, 4] } : {}) };
+        if (kind === "line") return { label: one.label, stroke: colour, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: colour, filter: isolated(one.values) }, ...(one.dashed ? { dash: [5, 4] } : {}) };
         return { label: one.label, stroke: colour, width: kind === "bars" ? 0 : 1.5, fill: kind === "area" && !one.uncertain ? fade(colour) : fill, points: { show: x.length < 2 }, ...(kind === "bars" ? { paths: bars } : {}) };
       }),
     ],
@@ -117,15 +120,6 @@ function options({ x, kind, format, xFormat, markers = [], levels = [], step }: 
             ctx.stroke();
             ctx.fillText(level.label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
           }
-          ctx.globalAlpha = 0.6;
-          for (const marker of markers) {
-            const left = plot.valToPos(marker.at, "x", true);
-            if (left < bbox.left || left > bbox.left + bbox.width) continue;
-            ctx.beginPath();
-            ctx.moveTo(left, bbox.top);
-            ctx.lineTo(left, bbox.top + bbox.height);
-            ctx.stroke();
-          }
           ctx.restore();
         },
       ],
@@ -154,11 +148,28 @@ function hatch(colour: string): CanvasPattern | string {
   return ctx.createPattern(tile, "repeat") ?? colour;
 }
 
-function timeTick(tick: number, ticks: readonly number[]): string {
-  const at = new Date(tick * 1_000);
-  const wide = (ticks.at(-1) ?? tick) - (ticks[0] ?? tick) > 2 * 86_400;
-  if (wide || (at.getHours() === 0 && at.getMinutes() === 0)) return at.toLocaleDateString(undefined, { month: "short", day: "numeric" });
-  return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+/** A line is drawn between two points; one that has no neighbour would not be seen. */
+function isolated(values: readonly (number | null)[]): () => number[] {
+  const found = values.flatMap((value, index) => (value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null ? [index] : []));
+  return () => found;
+}
+
+/** Versions as elements over the canvas, which readers of the page's text find too. */
+function marks(markers: readonly Marker[]): uPlot.Plugin {
+  return {
+    hooks: {
+      draw: (plot) => {
+        plot.over.querySelectorAll(".marker").forEach((old) => old.remove());
+        for (const { left, label } of placed(markers, (at) => plot.valToPos(at, "x"), plot.over.clientWidth)) {
+          const mark = document.createElement("i");
+          mark.className = "marker";
+          mark.style.left = `${left}px`;
+          mark.append(label);
+          plot.over.append(mark);
+        }
+      },
+    },
+  };
 }
 
 function tracker(see: (hover: Hover | null) => void): uPlot.Plugin {

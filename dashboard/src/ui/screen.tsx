@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { useRead } from "../lib/api";
 import { filtersOf, labelOf, offered, setFilter, type FilterKey } from "../lib/filters";
 import { ago, utc, zone } from "../lib/format";
-import { PRESETS, usePeriod, type Period } from "../lib/period";
+import { PRESETS, unzoom, usePeriod, type Period } from "../lib/period";
 import { go, href, usePlace } from "../lib/place";
 import { Icon } from "./icons";
 import { Menu } from "./menu";
@@ -33,6 +33,11 @@ export function Screen({ title, filters = [], timed = true, back, children }: Sc
         )}
         <h1>{title}</h1>
         {timed && <RangeMenu period={period} />}
+        {timed && period.place.query.has("back") && (
+          <button type="button" class="icon-button" onClick={unzoom} aria-label="Zoom out" title="Back to the range before (double-click in a chart)">
+            <Icon name="zoomOut" />
+          </button>
+        )}
         {timed && (
           <button type="button" class="button hide-phone" aria-pressed={period.compare} onClick={() => go(undefined, { compare: period.compare ? "off" : null })} title="Compare with the period before">
             Compare
@@ -62,7 +67,7 @@ function RangeMenu({ period }: { period: Period }) {
       {(close) => (
         <>
           {PRESETS.map(([name, label]) => (
-            <button type="button" class="menu-item" key={name} onClick={() => (go(undefined, { range: name, since: null, until: null }), close())}>
+            <button type="button" class="menu-item" key={name} onClick={() => (go(undefined, { range: name, since: null, until: null, back: null }), close())}>
               {label}
               {period.preset === name && <span class="end"><Icon name="check" /></span>}
             </button>
@@ -82,7 +87,7 @@ function CustomRange({ period, close }: { period: Period; close: () => void }) {
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const [since, until] = [Date.parse(String(form.get("since"))), Date.parse(String(form.get("until")))];
     if (!(since < until)) return;
-    go(undefined, { range: null, since: new Date(since).toISOString(), until: new Date(until).toISOString() });
+    go(undefined, { range: null, since: new Date(since).toISOString(), until: new Date(until).toISOString(), back: null });
     close();
   };
   return (

@@ -15,6 +15,12 @@ interface Tree {
   readonly end: Int32Array;
 }
 
+/** The part of the time axis that is shown, in milliseconds. */
+interface Span {
+  readonly from: number;
+  readonly took: number;
+}
+
 /** The nodes come in pre-order: a subtree is a range. */
 export function treeOf(nodes: readonly Node[]): Tree {
   const end = new Int32Array(nodes.length);
@@ -28,20 +34,22 @@ export function treeOf(nodes: readonly Node[]): Tree {
 }
 
 /** Positions of the nodes that are not inside a folded one. */
-export function unfolded(nodes: readonly Node[], { end }: Tree, folded: ReadonlySet<string>): number[] {
+export function unfolded(nodes: readonly Node[], { end }: Tree, folded: ReadonlySet<number>): number[] {
   const rows: number[] = [];
   for (let index = 0; index < nodes.length; ) {
     rows.push(index);
-    index = folded.has(nodes[index]!.id) ? end[index]! : index + 1;
+    index = folded.has(index) ? end[index]! : index + 1;
   }
   return rows;
 }
 
 const nameOf = (node: Node): string => (node.kind === "waiting" ? "Waiting for the person" : node.tool || node.model || words(node.name.replace(/^.*\./, "")));
 
-export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; total: number; search: string }) {
+export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node[]; duration_ms: number; search: string }) {
+  const total = Math.max(duration_ms, 1);
   const view = useRef<HTMLDivElement>(null);
-  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
+  const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
+  const [zoom, setZoom] = useState<Span>({ from: 0, took: total });
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
   const [at, setAt] = useState(0);
@@ -58,9 +66,9 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
   }, []);
   const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
   const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + OVERSCAN);
-  const toggle = (node: Node, open?: boolean): void => {
+  const toggle = (index: number, open = folded.has(index)): void => {
     const next = new Set(folded);
-    (open ?? folded.has(node.id)) ? next.delete(node.id) : next.add(node.id);
+    open ? next.delete(index) : next.add(index);
     setFolded(next);
   };
   const select = (row: number): void => {
@@ -80,15 +88,17 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
       PageUp: () => select(at - 20),
       Home: () => select(0),
       End: () => select(rows.length - 1),
-      ArrowRight: () => node && toggle(node, true),
-      ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(node.id) ? toggle(node, false) : select(rows.findIndex((row) => nodes[row]!.id === node.parent))),
+      ArrowRight: () => node && toggle(index!, true),
+      ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(index!) ? toggle(index!, false) : select(rows.findLastIndex((row) => row < index! && nodes[row]!.depth < node.depth))),
+      z: () => node && setZoom(zoom.took < total ? { from: 0, took: total } : { from: node.start_ms, took: Math.max(node.duration_ms, 1) }),
     };
     const move = moves[event.key];
     if (!move) return;
     event.preventDefault();
     move();
   };
-  const fold = (depth: number): void => setFolded(new Set(nodes.filter((node, index) => node.depth >= depth && tree.end[index]! > index + 1).map((node) => node.id)));
+  const fold = (depth: number): void => setFolded(new Set(nodes.flatMap((node, index) => (node.depth >= depth && tree.end[index]! > index + 1 ? [index] : []))));
+  const place = (from: number, took: number): { left: string; width: string } => ({ left: `${(100 * (from - zoom.from)) / zoom.took}%`, width: `${(100 * took) / zoom.took}%` });
   const deepest = useMemo(() => nodes.reduce((deep, node) => Math.max(deep, node.depth), 0), [nodes]);
   return (
     <>
@@ -106,7 +116,16 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
             </button>
           </span>
         </span>
-        <span>0 to {duration(total)}</span>
+        <span class="wf-axis">
+          {[0, 1, 2, 3].map((quarter) => (
+            <span key={quarter}>{duration(zoom.from + (zoom.took * quarter) / 4)}</span>
+          ))}
+          {zoom.took < total && (
+            <button type="button" class="link" onClick={() => setZoom({ from: 0, took: total })}>
+              Whole prompt
+            </button>
+          )}
+        </span>
         <span class="num">Tokens</span>
         <span class="num">Cost</span>
       </div>
@@ -118,20 +137,21 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
             const row = first + offset;
             return (
               <div
-                key={node.id}
+                key={index}
                 id={`wf-${index}`}
                 class="wf-row"
                 role="treeitem"
                 aria-level={node.depth + 1}
-                aria-expanded={parent ? !folded.has(node.id) : undefined}
+                aria-expanded={parent ? !folded.has(index) : undefined}
                 aria-selected={row === at}
                 style={{ transform: `translateY(${row * ROW}px)` }}
                 title={describe(node)}
-                onClick={() => (setAt(row), parent && toggle(node))}
+                onClick={() => (setAt(row), parent && toggle(index))}
+                onDblClick={() => setZoom({ from: node.start_ms, took: Math.max(node.duration_ms, 1) })}
               >
                 <div class="name" style={{ paddingLeft: Math.min(node.depth, 16) * INDENT }}>
                   <span class="fold" aria-hidden="true">
-                    {parent && <Icon name={folded.has(node.id) ? "right" : "down"} />}
+                    {parent && <Icon name={folded.has(index) ? "right" : "down"} />}
                   </span>
                   {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
                   <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
@@ -139,8 +159,8 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
                   {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
                 </div>
                 <div class="lane" aria-hidden="true">
-                  <i class={`k-${node.kind}`} style={{ left: `${percent(node.start_ms, total)}%`, width: `${percent(node.duration_ms, total)}%` }} />
-                  {node.waiting_ms > 0 && node.kind !== "waiting" && <i class="k-waiting" style={{ left: `${percent(node.start_ms, total)}%`, width: `${percent(Math.min(node.waiting_ms, node.duration_ms), total)}%` }} />}
+                  <i class={`k-${node.kind}`} style={place(node.start_ms, node.duration_ms)} />
+                  {node.waiting_ms > 0 && node.kind !== "waiting" && <i class="k-waiting" style={place(node.start_ms, Math.min(node.waiting_ms, node.duration_ms))} />}
                 </div>
                 <span class="num">{node.subtree_tokens ? compact(node.subtree_tokens) : ""}</span>
                 <span class="num">{node.subtree_cost_usd ? dollars(node.subtree_cost_usd) : ""}</span>
@@ -162,8 +182,6 @@ export function Waterfall({ nodes, total, search }: { nodes: readonly Node[]; to
     </>
   );
 }
-
-const percent = (part: number, whole: number): number => (whole > 0 ? Math.max(0, Math.min(100, (100 * part) / whole)) : 0);
 
 const describe = (node: Node): string =>
   [

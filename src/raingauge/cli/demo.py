@@ -38,6 +38,8 @@ def command(options: dict[str, object]) -> None:
 
         log.configure(Settings({LOG_LEVEL.name: settings[_QUIET], LOG_FORMAT.name: settings[LOG_FORMAT]}))
         base_url = settings[PUBLIC_URL].rstrip("/") or url
-        return DemoApplication(Application(settings, base_url), settings, url, base_url, settings[DEMO_SCALE])
+        return DemoApplication(
+            Application(settings, base_url, sign_in_link=False), settings, url, base_url, settings[DEMO_SCALE]
+        )
 
     raise typer.Exit(run(application, settings[HOST], settings[PORT]))

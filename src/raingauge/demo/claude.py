@@ -40,6 +40,9 @@ class _Reporter:
             "host.arch": "arm64",
             "team.id": person.team,
         }
+        if self._bot:
+            # A program has no e-mail address of its own; its operator names it by OTEL_RESOURCE_ATTRIBUTES.
+            self._resource["user.email"] = person.email
         self._standard = attributes(_standard(session))
         self._sequence = 0
 

@@ -63,10 +63,10 @@ FLUSH_SECONDS: Final = 15
 
 
 def first_requests(now: datetime) -> Iterator[Request]:
-    """What the resolvers have to tell when they are first heard of: the last ten minutes."""
+    """What the resolvers have to tell when they are first heard of: the last minute."""
     random = story.seeded("flags")
     for resolver in RESOLVERS:
-        yield request(random, resolver, now, 600)
+        yield request(random, resolver, now, 60)
 
 
 def request(random: Random, resolver: Resolver, now: datetime, seconds: int = FLUSH_SECONDS) -> Request:

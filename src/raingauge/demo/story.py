@@ -91,7 +91,7 @@ TEAM: Final = (
 NIGHTLY_BOT: Final = Person("Nightly triage", "platform", "treehouse/platform", "nightly-triage", SONNET, 2, 12)
 REVIEW_BOT: Final = Person("Review bot", "checkout", "treehouse/checkout", "review-bot", SONNET, 8, 16)
 BOTS: Final = (NIGHTLY_BOT, REVIEW_BOT)
-"""Programs built on the Agent SDK; they have no e-mail address."""
+"""Programs built on the Agent SDK."""
 
 COSTLY_DAYS_AGO: Final = 4
 COSTLY_PERSON: Final = TEAM[10]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from litestar import Litestar, Request
+from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -21,6 +22,9 @@ from raingauge.web import account, erasure, management, operation, parameters, p
 from raingauge.web.account import Accounts
 from raingauge.web.facts import CustomerFacts, Services
 from raingauge.web.shape import ApiResponse, answer_error, credential_of
+
+COMPRESSED_FROM_BYTES = 16 * 1024
+"""Smaller answers are sent as they are; those that carry a new secret are far smaller."""
 
 
 def build(
@@ -65,6 +69,11 @@ def build(
         },
         exception_handlers={Exception: answer_error},
         response_class=ApiResponse,
+        # Answers repeat their member names: the fastest level makes a tree of 50,000 spans 30 times smaller. The
+        # dashboard's own files are stored compressed.
+        compression_config=CompressionConfig(
+            "gzip", minimum_size=COMPRESSED_FROM_BYTES, gzip_compress_level=1, exclude="^/assets/"
+        ),
         openapi_config=OpenAPIConfig(
             title="Raingauge",
             version=__version__,

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -130,7 +131,8 @@ async def spans_tree(
     users = [each.user for each in traces if each.user]
     names = await facts.names(users[:1])
     sessions = place["sessions"] or filters.session
-    tree = grown(page.data, {cost.call: cost.cost_usd for cost in costs})
+    # Tens of thousands of spans take a good part of a second: not on the loop that answers senders.
+    tree = await asyncio.to_thread(grown, page.data, {cost.call: cost.cost_usd for cost in costs})
     tree = msgspec.structs.replace(
         tree,
         prompt=prompt or next((each.prompt for each in traces if each.prompt), ""),
