@@ -232,6 +232,17 @@ def test_an_estimate_is_the_price_list_times_tokens(model: str, tokens: Tokens) 
     assert (ESTIMATED, expected) == (kind, Decimal(usd).quantize(expected))
 
 
+@pytest.mark.parametrize(
+    ("model", "seller"),
+    [("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws"), ("anthropic/claude-sonnet-4.5", "openrouter")],
+)
+def test_names_that_sellers_give_are_priced_by_their_lists(model: str, seller: str) -> None:
+    """A model reached through Bedrock or OpenRouter has a cost, though its maker does not know the name."""
+    expected = calc_price(Usage(input_tokens=1000, output_tokens=100), model, provider_id=seller).total_price
+    usd, kind = cost_of({}, Tokens(1000, 100), model, NOW_US)
+    assert (ESTIMATED, expected) == (kind, Decimal(usd).quantize(expected))
+
+
 @pytest.mark.parametrize("model", ["", "no-such-model", "claude-"])
 def test_an_unknown_model_has_no_cost(model: str) -> None:
     """Not known is not zero: the row says which it is."""

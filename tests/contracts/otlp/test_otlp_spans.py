@@ -197,6 +197,25 @@ def test_names_of_mcp_tools_are_kept_on_request_only(otlp: Otlp, typed_names: bo
     assert expected == only(otlp, request, otlp_typed_names=typed_names)["tool"]
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["claude-opus-4-6[1m]", "@cf/meta/llama-3", "claude-sonnet-4@20250514", "us.anthropic.claude-v1:0", "Qwen/Qwen3"],
+)
+def test_models_keep_the_names_that_makers_and_sellers_give(otlp: Otlp, model: str) -> None:
+    """A suffix for a long context or a seller's path does not make a model unknown."""
+    assert model == only(otlp, otlp.spans(otlp.span(model=model), resource=CLAUDE))["model"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["/home/ada/llama.gguf", "C:/Users/ada/llama.gguf", "file:///srv/llama", "https://ada:key@llm.example.com/v1",
+     "~/llama", "my own model", "-", "m" * 129],
+)  # fmt: skip
+def test_paths_and_addresses_are_no_models(otlp: Otlp, model: str) -> None:
+    """Local servers name a model by its file; where that lies is not kept."""
+    assert "model" not in only(otlp, otlp.spans(otlp.span(model=model), resource=CLAUDE))
+
+
 def test_resource_attributes_count_for_each_record_and_records_win(otlp: Otlp) -> None:
     """A session on the resource serves records that have none of their own."""
     spans = otlp.spans(otlp.span(1), otlp.span(2, session__id="own"), resource={**CLAUDE, "session.id": "shared"})

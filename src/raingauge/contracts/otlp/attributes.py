@@ -41,7 +41,7 @@ _LISTED: Final[dict[str, tuple[str, ...]]] = {
     "second tier": (
         "input_token_count", "output_token_count", "cached_token_count", "cached_content_token_count",
         "thoughts_token_count", "tool_token_count", "call_id", "prompt_id", "prompt_length", "function_name", "token_type",
-        "cursor.event.id", "cursor.token.type",
+        "tool_type", "cursor.event.id", "cursor.token.type",
     ),
     # https://opentelemetry.io/docs/specs/semconv/gen-ai/ and the general error and HTTP conventions
     "conventions": (
@@ -62,7 +62,8 @@ PRESENCE: Final = frozenset({"process.owner", "workspace.host_paths"})
 TEXT_MAX_CHARACTERS: Final = 256
 """Longer names and ids are cut: no column holds text of a person's making that could need more."""
 COUNT_MAX: Final = 2**63 - 1
-_LABEL: Final = re.compile(r"[\w.:/@+\-]{1,128}")
+# Models are also named like `@cf/meta/llama-3` and `claude-opus-4-6[1m]`; paths and addresses are no names.
+_LABEL: Final = re.compile(r"(?=.{1,128}\Z)(?![A-Za-z]:/)[\w@](?:[\w.:@+\-\[\]]|/(?!/))*")
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from genai_prices.data_snapshot import get_snapshot
@@ -20,6 +21,8 @@ _PER: Final = 1_000_000
 _MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _HOUR_MAX: Final = 24 * 365 * 130
 _COST_MAX_USD: Final = 1_000_000_000.0
+_SELLERS: Final = ("aws", "openrouter")
+"""Who gives other makers' models names of its own, such as `us.anthropic.claude-…-v1:0` and `openai/gpt-5`."""
 
 
 class Rates(NamedTuple):
@@ -86,10 +89,10 @@ def _rates(model: str, hour: int) -> tuple[Rates, ...]:
 def _model(model: str) -> ModelInfo | None:
     reference = model.lower()
     providers = get_snapshot().providers
-    for provider in providers:
-        if provider.model_match is not None and provider.model_match.is_match(reference):
-            return provider.find_model(reference, all_providers=providers)
-    return None
+    makers = (one for one in providers if one.model_match is not None and one.model_match.is_match(reference))
+    sellers = (one for one in providers if one.id in _SELLERS)
+    found = (one.find_model(reference, all_providers=providers) for one in (*islice(makers, 1), *sellers))
+    return next(filter(None, found), None)
 
 
 def _per_token(price: Any, above: int) -> float:

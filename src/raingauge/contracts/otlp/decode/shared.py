@@ -89,7 +89,7 @@ class Tools:
     def name(self, attributes: Attributes) -> str:
         get = attributes.get
         found = label(get("tool_name", get("gen_ai.tool.name", get("function_name"))))
-        if found.startswith("mcp__") and not self._typed:
+        if (found.startswith("mcp__") or get("tool_type") == "mcp") and not self._typed:
             return label(get("tool_name_safe")) or "mcp_tool"
         return found
 

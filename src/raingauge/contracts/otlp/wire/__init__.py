@@ -62,7 +62,10 @@ class Log(NamedTuple):
 
 @dataclass(slots=True)
 class Block(Generic[RecordT]):
-    """The records of one resource and one scope. Attributes of records already include those of the resource."""
+    """The records of one resource and one scope. Attributes of records already include those of the resource.
+
+    `all_attributes` tells resource and scope from all others, listed or not.
+    """
 
     resource: Attributes
     scope: str
@@ -70,11 +73,34 @@ class Block(Generic[RecordT]):
     all_attributes: str = ""
 
 
+Whole: TypeAlias = "Value | bytes | list[Whole] | dict[str, Whole] | None"
+"""Any value of an attribute, listed or not. It is only ever hashed."""
+
 Read: TypeAlias = Callable[[bytes, frozenset[str]], Iterator[Block[RecordT]]]
 """Reads one signal in one encoding; the set is the allow-list."""
 
 
-def fingerprint(pairs: list[tuple[str, Value | None]]) -> str:
-    """Text that is equal for equal attributes in any order and either encoding."""
+def fingerprint(pairs: list[tuple[str, Whole]]) -> str:
+    """Text that is equal for equal attributes in any order and either encoding, and different for different ones."""
+    return "\0".join(
+        sorted(f"{key}={value!r}" if type(value) is str else f"{key}={_text(value)}" for key, value in pairs)
+    )
+
+
+def stream(resource: str, version: str, scope: str) -> str:
+    """A block's `all_attributes` of the fingerprints of its resource and scope and the scope's version."""
+    return f"{resource}\n{version}\n{scope}"
+
+
+def content(attributes: str, body: Whole) -> str:
+    """A log's `all_attributes`: with the body, where it is no text."""
+    return attributes if body is None or isinstance(body, str) else f"{attributes}\n{_text(body)}"
+
+
+def _text(value: Whole) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(sorted(f'{key!r}:{_text(inner)}' for key, inner in value.items()))}}}"
     # A whole double and an integer are one value: JavaScript senders cannot tell them apart.
-    return "\0".join(sorted(f"{key}={float(v) if isinstance(v, (int, float)) else v!r}" for key, v in pairs))
+    return repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from raingauge.contracts.otlp.attributes import Attributes, count, number
-from raingauge.contracts.otlp.wire import Block, Buckets, Log, Point, Span
+from raingauge.contracts.otlp.wire import Block, Buckets, Log, Point, Span, content, stream
 from raingauge.contracts.otlp.wire.buckets import explicit, exponential
 from raingauge.contracts.otlp.wire.messages import (
     Data,
@@ -37,7 +37,7 @@ from raingauge.contracts.otlp.wire.values import (
     integer,
     nanoseconds,
     numbers,
-    value_of,
+    whole_of,
 )
 from raingauge.errors import Undecodable
 
@@ -95,7 +95,7 @@ def read_points(body: bytes, allowed: Allowed) -> Iterator[Block[Point]]:
     for resource, scope, items in _scoped(body, _METRICS, path, _salvaged_metric):
         shared = attributes_of(resource.attributes, allowed, {}) if resource else {}
         points = [point for item in items for point in _points(item, allowed, shared)]
-        yield Block(shared, _name(scope), points, all_of(resource.attributes) if resource else "")
+        yield Block(shared, _name(scope), points, _stream(resource, scope))
 
 
 def read_logs(body: bytes, allowed: Allowed) -> Iterator[Block[Log]]:
@@ -104,11 +104,19 @@ def read_logs(body: bytes, allowed: Allowed) -> Iterator[Block[Log]]:
     for resource, scope, items in _scoped(body, _LOGS, path, lambda raw: _try(_LOG, raw)):
         shared = attributes_of(resource.attributes, allowed, {}) if resource else {}
         logs = [_log(item, allowed, shared) if item else None for item in items]
-        yield Block(shared, _name(scope), logs, all_of(resource.attributes) if resource else "")
+        yield Block(shared, _name(scope), logs, _stream(resource, scope))
 
 
 def _name(scope: Scope | None) -> str:
     return (scope.name or "") if scope else ""
+
+
+def _stream(resource: Resource | None, scope: Scope | None) -> str:
+    """What tells a resource and a scope from all others, besides the scope's name."""
+    version = scope.version if scope and isinstance(scope.version, str) else ""
+    return stream(
+        all_of(resource.attributes if resource else None), version, all_of(scope.attributes if scope else None)
+    )
 
 
 def _span(item: SpanItem, allowed: Allowed, shared: Attributes) -> Span:
@@ -126,7 +134,7 @@ def _span(item: SpanItem, allowed: Allowed, shared: Attributes) -> Span:
 
 
 def _log(item: LogItem, allowed: Allowed, shared: Attributes) -> Log:
-    body = value_of(item.body) if item.body else None
+    body = whole_of(item.body)
     return Log(
         nanoseconds(item.time_unix_nano) or nanoseconds(item.observed_time_unix_nano),
         item.event_name or "",
@@ -134,7 +142,7 @@ def _log(item: LogItem, allowed: Allowed, shared: Attributes) -> Log:
         integer(item.severity_number),
         identifier(item.trace_id),
         identifier(item.span_id),
-        all_of(item.attributes),
+        content(all_of(item.attributes), body),
         attributes_of(item.attributes, allowed, shared),
     )
 

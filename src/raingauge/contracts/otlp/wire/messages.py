@@ -22,6 +22,9 @@ class AnyValue(_Wire):
     int_value: Any = None
     double_value: Any = None
     bool_value: Any = None
+    array_value: Any = None
+    kvlist_value: Any = None
+    bytes_value: Any = None
 
 
 class KeyValue(_Wire):
@@ -35,6 +38,8 @@ class Resource(_Wire):
 
 class Scope(_Wire):
     name: str | None = None
+    version: Any = None
+    attributes: list[KeyValue] | None = None
 
 
 class Status(_Wire):

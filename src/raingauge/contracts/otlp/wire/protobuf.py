@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from raingauge.contracts.otlp.attributes import PRESENCE, Attributes, Value, count, number
-from raingauge.contracts.otlp.wire import Block, Buckets, Log, Point, Span, fingerprint
+from raingauge.contracts.otlp.wire import Block, Buckets, Log, Point, Span, Whole, content, fingerprint, stream
 from raingauge.contracts.otlp.wire.buckets import explicit, exponential
 from raingauge.errors import Undecodable
 
@@ -71,7 +71,7 @@ def read_points(body: bytes, allowed: frozenset[str]) -> Iterator[Block[Point]]:
                     _point(metric.name, kind, temporality, point, allowed, shared)
                     for point in (data.data_points if data else ())
                 ]
-            yield Block(shared, scope_metrics.scope.name, records, all_of(resource))
+            yield Block(shared, scope_metrics.scope.name, records, _stream(resource, scope_metrics.scope))
 
 
 def read_logs(body: bytes, allowed: frozenset[str]) -> Iterator[Block[Log]]:
@@ -88,12 +88,12 @@ def read_logs(body: bytes, allowed: frozenset[str]) -> Iterator[Block[Log]]:
                     log.severity_number,
                     log.trace_id,
                     log.span_id,
-                    all_of(log.attributes),
+                    content(all_of(log.attributes), log.body.string_value or _whole(log.body)),
                     attributes_of(log.attributes, allowed, shared),
                 )
                 for log in scope_logs.log_records
             ]
-            yield Block(shared, scope_logs.scope.name, records, all_of(resource))
+            yield Block(shared, scope_logs.scope.name, records, _stream(resource, scope_logs.scope))
 
 
 def _point(metric: str, kind: str, temporality: int, point: Any, allowed: frozenset[str], shared: Attributes) -> Point:
@@ -160,7 +160,22 @@ def attributes_of(pairs: Any, allowed: frozenset[str], shared: Attributes) -> At
 
 def all_of(pairs: Any) -> str:
     """The fingerprint of all attributes, listed or not."""
-    return fingerprint([(pair.key, pair.value.string_value or _value(pair.value)) for pair in pairs])
+    return fingerprint([(pair.key, pair.value.string_value or _whole(pair.value)) for pair in pairs])
+
+
+def _stream(resource: Any, scope: Any) -> str:
+    return stream(all_of(resource), scope.version, all_of(scope.attributes))
+
+
+def _whole(held: Any) -> Whole:
+    """Like `_value`, with lists, maps and bytes."""
+    which = held.WhichOneof("value")
+    if which == "array_value":
+        return [_whole(one) for one in held.array_value.values]
+    if which == "kvlist_value":
+        return {one.key: _whole(one.value) for one in held.kvlist_value.values}
+    found: Whole = getattr(held, which) if which else None
+    return found
 
 
 def _value(held: Any) -> Value | None:

@@ -5,11 +5,14 @@ https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from raingauge.contracts.otlp.attributes import PRESENCE, Attributes, Value
-from raingauge.contracts.otlp.wire import fingerprint
+from raingauge.contracts.otlp.wire import Whole, fingerprint
 from raingauge.contracts.otlp.wire.messages import AnyValue, KeyValue
 
 Allowed: TypeAlias = frozenset[str]
@@ -43,6 +46,38 @@ def value_of(held: AnyValue) -> Value | None:
     if held.int_value is not None:
         return _int64(held.int_value)
     return double(held.double_value)
+
+
+def whole_of(held: AnyValue | None) -> Whole:
+    """Like `value_of`, with lists, maps and bytes."""
+    if held is None:
+        return None
+    if (plain := value_of(held)) is not None:
+        return plain
+    if (inner := _inner(held.array_value)) is not None:
+        return [_nested(one) for one in inner]
+    if (inner := _inner(held.kvlist_value)) is not None:
+        return {str(one.get("key")): _nested(one.get("value")) for one in inner if isinstance(one, dict)}
+    return _bytes(held.bytes_value) if isinstance(held.bytes_value, str) else None
+
+
+def _inner(value: object) -> Sequence[Any] | None:
+    """The members of a list or map."""
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("values")
+    return inner if isinstance(inner, list) else ()
+
+
+def _nested(value: object) -> Whole:
+    return whole_of(msgspec.convert(value, AnyValue)) if isinstance(value, dict) else None
+
+
+def _bytes(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
 
 
 def _int64(value: object) -> int | None:
@@ -99,4 +134,4 @@ def numbers(values: Sequence[Any] | None) -> list[float] | None:
 
 def all_of(pairs: Sequence[KeyValue] | None) -> str:
     """The fingerprint of all attributes, listed or not."""
-    return fingerprint([(pair.key, value_of(pair.value) if pair.value else None) for pair in pairs or ()])
+    return fingerprint([(pair.key, whole_of(pair.value)) for pair in pairs or ()])
