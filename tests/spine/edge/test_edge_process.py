@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import os
 import re
@@ -193,6 +194,62 @@ def test_endless_head_is_refused(server: Program) -> None:
         except (BrokenPipeError, ConnectionResetError):
             answer = b"closed"
     assert answer == b"closed" or answer.startswith(b"HTTP/1.1 400")
+
+
+def answers(server: Program, sent: str | bytes, count: int) -> list[str]:
+    """Send everything at once and read so many answers, each as its whole text."""
+    with server.connect() as connection:
+        connection.sendall(sent.encode() if isinstance(sent, str) else sent)
+        text = ""
+        while text.count("HTTP/1.1 ") < count or not text.endswith("}"):
+            received = connection.recv(65536).decode()
+            assert received, text
+            text += received
+    return [f"HTTP/1.1 {part}" for part in text.split("HTTP/1.1 ")[1:]]
+
+
+def test_requests_sent_without_waiting_are_answered_in_order(server: Program) -> None:
+    """A client may send the next request before it has the answer to the last one (RFC 9112, section 9.3.2)."""
+    before = server.stored()
+    sizes = [3, 70_000, 5, 1]
+    sent = "".join(post("/v1/things", f"{BEARER}Content-Length: {size}\r\n") + "x" * size for size in sizes)
+    found = answers(server, sent, len(sizes))
+    assert [f'{{"size":{size}}}' for size in sizes] == [one.partition("\r\n\r\n")[2] for one in found]
+    assert [*before, *sizes] == server.stored()
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "headers", "body"),
+    [
+        ("1.1", "/v1/things", BEARER, "hello"),
+        ("1.0", "/v1/things", BEARER, "hello"),
+        ("1.1", "/v1/things", BEARER + "Connection: close\r\n", "hello"),
+        ("1.1", "/v1/things", BEARER, "refuse me"),
+        ("1.1", "/v1/things", "", "hello"),
+        ("1.1", "/v1/small", BEARER, "x" * 1001),
+        ("1.1", "/v1/things?a=b", BEARER + "Origin: https://example.org\r\n", "hello"),
+        ("1.1", "/v1/nothing", BEARER, "hello"),
+        ("1.1", "/v1/things", BEARER + "Content-Encoding: br\r\n", "hello"),
+    ],
+    ids=["stored", "old", "last", "refused", "stranger", "large", "browser", "no such route", "unknown encoding"],
+)
+def test_answer_does_not_depend_on_how_the_bytes_came(
+    server: Program, version: str, path: str, headers: str, body: str
+) -> None:
+    """A request in one piece gets the same answer as one that comes in several."""
+    head = post(path, f"{headers}Content-Length: {len(body)}\r\n").replace("HTTP/1.1", f"HTTP/{version}")
+
+    def answered(*pieces: str) -> list[str]:
+        with server.connect() as connection:
+            for piece in pieces:
+                connection.sendall(piece.encode())
+                time.sleep(0.05)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            lines = [f"{name}: {value}" for name, value in answer.getheaders() if name != "date"]
+            return [str(answer.status), *lines, answer.read().decode()]
+
+    assert answered(head + body) == answered(head[:20], head[20:], body[:3], body[3:])
 
 
 def test_upgrade_offer_with_a_body_is_taken_as_plain_http(server: Program) -> None:
