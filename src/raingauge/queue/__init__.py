@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from raingauge.contract import Outcome, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A request as it arrived: `body` still carries `content_encoding` ("", "gzip", "deflate" or "zstd").
 
     `intake` is `Intake.name`. An `idempotency_key` that the same customer and intake sent before within 24 hours
@@ -28,8 +29,7 @@ class Message:
     idempotency_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Leased:
+class Leased(msgspec.Struct, frozen=True, gc=False):
     """A queued message in the hands of the pipeline; `tries` counts the leases before this one."""
 
     message_id: int

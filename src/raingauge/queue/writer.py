@@ -12,13 +12,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from raingauge.queue.schema import connect
@@ -31,8 +31,7 @@ LOG_LARGE_BYTES: Final = 64 * 1024 * 1024
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One thing to write. `body_bytes` is what it adds to a group."""
 
     work: Callable[[], Callable[[], None] | None]
