@@ -36,6 +36,9 @@ KEEP_ALIVE_SECONDS: Final = 75.0
 
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
+NEW_OBJECTS: Final = 20_000
+"""How many objects may be made before cycles are looked for. Requests make next to none; the usual 700 are two dozen."""
+
 FINISH_SECONDS: Final = 3
 """How long a stop waits for requests in flight."""
 
@@ -78,6 +81,7 @@ class _Server(uvicorn.Server):
             # What is loaded by now stays: looking through it again and again costs requests some milliseconds each time.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(NEW_OBJECTS)
             sys.stdout.write(f"Listening on {self._url}\n")
             sys.stdout.flush()
 
