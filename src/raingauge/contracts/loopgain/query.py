@@ -65,7 +65,7 @@ class Scope:
         conditions = [
             "e.customer = {customer:String}",
             "e.day >= {first_day:Date}",
-            "e.timestamp_hour >= {since:DateTime64(6, 'UTC')}",
+            "e.timestamp_hour >= {since:DateTime64(0, 'UTC')}",
         ]
         for name in LABELS:
             if name in query:
