@@ -16,16 +16,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
 from raingauge.errors import Reason, Refused, Undecodable
 from raingauge.settings import Knob, Settings
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = [
     "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Forwarding", "Head", "Intake", "Knob", "Meta",
-    "Outcome", "Page", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
+    "Outcome", "Page", "Parts", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
     "Settings", "Table", "Undecodable", "Window", "label_text",
 ]  # fmt: skip
 
@@ -306,6 +309,19 @@ class Page(msgspec.Struct, Generic[RowT], frozen=True):
     meta: Meta
 
 
+class Parts(NamedTuple):
+    """What `Facts.rolled` joins, for reads that ask for each part by a statement of its own: several short statements
+    at the same time are answered sooner than one long one.
+
+    `sums` is `<rollup table> WHERE …` with all sums that count. `newer` is a condition for the facts that are newer, to
+    be used on the rollup's source, and empty when there are none. Both name `{since_day:Date}` and `{until_day:Date}`,
+    and both are of one moment: take them from one call.
+    """
+
+    sums: str
+    newer: str
+
+
 @runtime_checkable
 class Facts(Protocol):
     """The stored facts of one customer, as a read sees them.
@@ -334,6 +350,20 @@ class Facts(Protocol):
 
         Same columns as the rollup (`customer`, `day`, …), restricted to the customer and to the days from
         `{since_day:Date}` to `{until_day:Date}`, which `page` binds and callers of `rows` bind themselves.
+        """
+        ...
+
+    def parts(self, table: str) -> Parts:
+        """The two parts of `rolled`."""
+        ...
+
+    async def columns(
+        self, window: Window, statements: Mapping[str, str], /, **parameters: object
+    ) -> Page[dict[str, pa.Table]]:
+        """Run SELECTs with the parameters of `page` at the same time; each result as columns, under its statement's name.
+
+        Statements read only what `rolled` and `parts` name: results are kept until the texts or the parameters change.
+        Column `looked` of a result, where there is one, counts the stored rows that were looked at.
         """
         ...
 

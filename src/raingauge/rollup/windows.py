@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
-from raingauge.contract import Rollup
+from raingauge.contract import Parts, Rollup
 from raingauge.store import schema
 
 WHERE: Final = "{where}"
@@ -82,24 +82,41 @@ class Windows:
 
     def rolled(self, table: str) -> str:
         """See `contract.Facts.rolled`. Raises KeyError for a table that is no rollup."""
+        rollup = self.rollups[table]
+        return combined(rollup, self.parts(table))
+
+    def parts(self, table: str) -> Parts:
+        """See `contract.Facts.parts`. Raises KeyError for a table that is no rollup."""
         rollup, coverage = self.rollups[table], self._coverage[table]
-        newer = self._newest is None or self._newest(rollup.source) > coverage.covered
-        return combined(rollup, coverage, newer=newer)
+        return split(rollup, coverage, None if self._newest is None else self._newest(rollup.source))
+
+    @property
+    def are_fixed(self) -> bool:
+        """Whether what a text of `parts` names stays the same until rows are deleted."""
+        return self._newest is not None
 
 
-def combined(rollup: Rollup, coverage: Coverage, *, newer: bool) -> str:
-    """A subquery of the current generations and, with `newer`, of all facts that are newer than them."""
-    columns = schema.names(("customer", "day", *(column.name for column in rollup.columns)))
-    sums = f"SELECT {columns} FROM {schema.name(rollup.table)} WHERE {_WINDOW} AND {_current(coverage)}"
-    if not newer:
-        return f"({sums})"
+def split(rollup: Rollup, coverage: Coverage, newest: int | None) -> Parts:
+    """The current generations, and facts that are newer than them up to insert number `newest`, or all of them."""
+    sums = f"{schema.name(rollup.table)} WHERE {_WINDOW} AND {_current(coverage)}"
+    if newest is not None and newest <= coverage.covered:
+        return Parts(sums, "")
     facts = f"{_WINDOW} AND batch > {coverage.covered}"
+    if newest is not None:
+        facts += f" AND batch <= {newest}"
     ahead = {day: number for day, number in coverage.generations.items() if number > coverage.covered}
     if ahead:
         days = ", ".join(f"toDate('{day.isoformat()}')" for day in ahead)
         numbers = ", ".join(f"toUInt64({number})" for number in ahead.values())
         facts += f" AND batch > transform(day, [{days}], [{numbers}], toUInt64(0))"
-    return f"({sums} UNION ALL {rollup.select.replace(WHERE, facts)})"
+    return Parts(sums, facts)
+
+
+def combined(rollup: Rollup, parts: Parts) -> str:
+    """Both parts as one subquery."""
+    columns = schema.names(("customer", "day", *(column.name for column in rollup.columns)))
+    sums = f"SELECT {columns} FROM {parts.sums}"
+    return f"({sums} UNION ALL {rollup.select.replace(WHERE, parts.newer)})" if parts.newer else f"({sums})"
 
 
 def _current(coverage: Coverage) -> str:

@@ -7,21 +7,27 @@ beats turning columns into Python objects first (measured: 50,000 rows).
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
+import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError, Error
 
+from raingauge.contract import Parts
 from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
-from raingauge.settings import QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
+from raingauge.settings import MIB, QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
 from raingauge.store.client import ClientSettings, Session, is_shared
 
 RowT = TypeVar("RowT")
 
 OWN_CUSTOMER: Final = "{customer:String}"
+REMEMBERED_BYTES: Final = 64 * MIB
+"""Results of `Reader.columns` that are kept for whoever asks the same."""
 
 # TIMEOUT_EXCEEDED, TOO_MANY_ROWS, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES, QUERY_WAS_CANCELLED
 _LIMIT_CODES: Final = frozenset({158, 159, 160, 241, 307, 394, 396})
@@ -67,11 +73,40 @@ class Rows(NamedTuple, Generic[RowT]):
     rows_read: int
 
 
-class Reader:
-    """Safe to call from any thread; as many reads run at once as there are sessions, the others wait."""
+class _Remembered:
+    """Results that hold as long as their key does; those that were not asked for longest go first."""
 
-    def __init__(self, sessions: Sequence[Session], windows: Windows) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._tables: OrderedDict[Hashable, pa.Table] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> pa.Table | None:
+        with self._lock:
+            if key in self._tables:
+                self._tables.move_to_end(key)
+            return self._tables.get(key)
+
+    def put(self, key: Hashable, table: pa.Table) -> None:
+        with self._lock:
+            if key not in self._tables:
+                self._tables[key] = table
+                self._bytes += table.nbytes
+            while self._bytes > self._limit_bytes:
+                self._bytes -= self._tables.popitem(last=False)[1].nbytes
+
+
+class Reader:
+    """Safe to call from any thread; as many reads run at once as there are sessions, the others wait.
+
+    `deletions` gives a number that changes when rows have been deleted.
+    """
+
+    def __init__(self, sessions: Sequence[Session], windows: Windows, deletions: Callable[[], int] = lambda: 0) -> None:
         self._windows = windows
+        self._deletions = deletions
+        self._remembered = _Remembered(REMEMBERED_BYTES)
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         for session in sessions:
             self._idle.put(session)
@@ -81,20 +116,36 @@ class Reader:
 
         Raises QueryError: QUERY_LIMIT when it needs more time, rows or memory than allowed, else INTERNAL.
         """
-        if OWN_CUSTOMER not in sql or not parameters.get("customer"):
-            raise QueryError("a read must be restricted to its customer")
-        session = self._idle.get()
-        try:
-            answer = session.text(sql, {key: _bound(value) for key, value in parameters.items()}, "JSON")
-        except Error as problem:
-            raise _query_error(problem) from problem
-        finally:
-            self._idle.put(session)
+        answer = self._answer(sql, parameters, "JSON")
         try:
             result = msgspec.json.decode(answer, type=_Result[row])  # type: ignore[valid-type]
         except msgspec.DecodeError as problem:
             raise QueryError(f"unexpected result: {problem}") from problem
         return Rows(result.data, result.statistics.rows_read)
+
+    def columns(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Like `rows`, for results of many rows that go on being computed with.
+
+        Reads only what `rolled` and `parts` name: as their texts change with what is stored, a result can be kept.
+        """
+        named = {name: value for name, value in parameters.items() if f"{{{name}:" in sql}
+        key = (sql, repr(sorted(named.items())), self._deletions())
+        if self._windows.are_fixed and (known := self._remembered.get(key)) is not None:
+            return known
+        found = pa.ipc.open_stream(self._answer(sql, named, "ArrowStream")).read_all()
+        self._remembered.put(key, found)
+        return found
+
+    def _answer(self, sql: str, parameters: Mapping[str, object], output_format: str) -> bytes:
+        if OWN_CUSTOMER not in sql or not parameters.get("customer"):
+            raise QueryError("a read must be restricted to its customer")
+        session = self._idle.get()
+        try:
+            return session.text(sql, {key: _bound(value) for key, value in parameters.items()}, output_format)
+        except Error as problem:
+            raise _query_error(problem) from problem
+        finally:
+            self._idle.put(session)
 
     def received_by_minute(self, table: str, customer: str, since: datetime) -> list[tuple[float, int]]:
         """Messages of a customer that arrived since then: (seconds since 1970 of the minute, messages), in order."""
@@ -109,6 +160,10 @@ class Reader:
     def rolled(self, table: str) -> str:
         """A subquery of a rollup and whatever is newer, see `contract.Facts.rolled`; use it in a read at once."""
         return self._windows.rolled(table)
+
+    def parts(self, table: str) -> Parts:
+        """The two parts of `rolled`, see `contract.Facts.parts`; use them in a read at once."""
+        return self._windows.parts(table)
 
 
 def _bound(value: object) -> object:

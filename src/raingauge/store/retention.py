@@ -98,6 +98,7 @@ class Retention:
         )
         for partition, _ in answer:
             self._session.command(f"ALTER TABLE {target} DELETE IN PARTITION ID '{partition}' WHERE {condition}", bound)
+            self._writer.deletions += 1
         return Deleted(table, sum(old for _, old in answer))
 
     def _before(self, days: int) -> datetime:

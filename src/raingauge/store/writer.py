@@ -109,6 +109,7 @@ class Writer:
     """Inserts and erases facts. Safe to call from any thread; calls run one after the other.
 
     `upkeep` is held by whoever deletes facts or sums them up, so that the two never overlap; inserts do not need it.
+    `deletions` is raised after rows were deleted.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Writer:
         self._clock = clock
         self._lock = threading.Lock()
         self.upkeep = threading.Lock()
+        self.deletions = 0
         self._tables = {table.name: table for table in schema.fact_tables(contracts)}
         self._contract_of = {table.name: contract.name for contract in contracts for table in contract.tables}
         self._series = SeriesLimits(session, settings)
@@ -199,6 +201,7 @@ class Writer:
             for rollup in self._rollups:
                 if rollup.source == table and (not people or any(one.name == person for one in rollup.columns)):
                     self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
+            self.deletions += 1
             return int(count)
 
     def _next_number(self) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import pyarrow as pa
 from prometheus_client import Histogram
 
 from raingauge.auth.credential import Credential
-from raingauge.contract import Meta, Page, Window
+from raingauge.contract import Meta, Page, Parts, Window
 from raingauge.control.people import People
 from raingauge.errors import Reason, Refused
 from raingauge.queue import Queue
@@ -62,20 +63,28 @@ class CustomerFacts:
     async def page(self, window: Window, sql: str, row: type[RowT], /, **parameters: object) -> Page[list[RowT]]:
         started = time.perf_counter()
         fresh = self._services.fresh_as_of()
-        first, last = window.days
-        bound = {
-            "since": window.since, "until": window.until, "since_day": first, "until_day": last,
-            "limit": window.limit, **parameters,
-        }  # fmt: skip
-        found, rows_read = await self._query(sql, row, bound)
-        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-        return Page(found, self.meta(window, fresh, rows_read, elapsed_ms))
+        found, rows_read = await self._query(sql, row, _of_window(window) | parameters)
+        return Page(found, self.meta(window, fresh, rows_read, _elapsed_ms(started)))
+
+    async def columns(
+        self, window: Window, statements: Mapping[str, str], /, **parameters: object
+    ) -> Page[dict[str, pa.Table]]:
+        started = time.perf_counter()
+        fresh = self._services.fresh_as_of()
+        bound = _of_window(window) | parameters | {"customer": self.customer}
+        tables = await asyncio.gather(*(self._read_columns(sql, bound) for sql in statements.values()))
+        looked = sum(sum(table["looked"].to_pylist()) for table in tables if "looked" in table.column_names)
+        found = dict(zip(statements, tables, strict=True))
+        return Page(found, self.meta(window, fresh, looked, _elapsed_ms(started)))
 
     def meta(self, window: Window, fresh: datetime, rows_read: int, elapsed_ms: float) -> Meta:
         return Meta(_iso(window.since), _iso(window.until), _iso(fresh), rows_read, elapsed_ms)
 
     def rolled(self, table: str) -> str:
         return self._services.reader.rolled(table)
+
+    def parts(self, table: str) -> Parts:
+        return self._services.reader.parts(table)
 
     async def names(self, keys: Sequence[str]) -> dict[str, str]:
         people = self._services.people
@@ -107,8 +116,26 @@ class CustomerFacts:
 
         return await self._in_thread(read)
 
+    async def _read_columns(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        def read() -> pa.Table:
+            with self._services.query_seconds.time():
+                return self._services.reader.columns(sql, parameters)
+
+        return await self._in_thread(read)
+
     async def _in_thread(self, work: Callable[[], RowT]) -> RowT:
         return await asyncio.get_running_loop().run_in_executor(self._services.executor, work)
+
+
+def _of_window(window: Window) -> dict[str, object]:
+    first, last = window.days
+    return {
+        "since": window.since, "until": window.until, "since_day": first, "until_day": last, "limit": window.limit,
+    }  # fmt: skip
+
+
+def _elapsed_ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
 
 
 def _iso(when: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.params import FromQuery
 from litestar.testing import TestClient
 
-from raingauge.contract import Facts, Family, Meta, Page, Person, Received, Settings, Window
+from raingauge.contract import Facts, Family, Meta, Page, Parts, Person, Received, Settings, Window
 from raingauge.contracts.otlp import OTLP
 from raingauge.store.arrow import build
 from raingauge.store.store import Store
@@ -47,6 +47,16 @@ class ReadFacts(Facts):
 
     def rolled(self, table: str) -> str:
         return self._store.reader.rolled(table)
+
+    def parts(self, table: str) -> Parts:
+        return self._store.reader.parts(table)
+
+    async def columns(
+        self, window: Window, statements: Mapping[str, str], /, **parameters: object
+    ) -> Page[dict[str, pa.Table]]:
+        values = {"since": window.since, "until": window.until, "limit": window.limit, "customer": self.customer}
+        found = {name: self._store.reader.columns(sql, values | parameters) for name, sql in statements.items()}
+        return Page(found, Meta(str(window.since), str(window.until), str(self.now), 0, 0.0))
 
     async def names(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: self._people[key] for key in keys if key in self._people}

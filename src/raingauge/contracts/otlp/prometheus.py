@@ -1,6 +1,5 @@
 """Cost and tokens of agents for `GET /metrics`: one series per tool, and as many models as the cap allows."""
 
-# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from raingauge.contract import Facts, Family, Sample, label_text
-from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, best, looked_at, usd
+from raingauge.contract import Facts, Family, Sample, Window, label_text
+from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, looked_at, usd
+from raingauge.contracts.otlp.reads.usage import Asked, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 MODELS_MAX: Final = 50
@@ -38,22 +38,28 @@ async def families(facts: Facts, buckets_per_decade: int) -> Sequence[Family]:  
     """`claude_code_cost_usage_USD_total` and `claude_code_token_usage_tokens_total`, as Claude Code itself calls them."""
     everything = Range(FIRST_MOMENT, _LAST_MOMENT)
     filters = Filters([], [], [], [], [], [])
-    sums = best(
-        facts,
-        filters,
-        {"told_on": "day", "by_source": "toString(source)", "by_model": "toString(model)"},
+    asked = Asked(
         "1",
-        spend={"cost": "sum(cost_nano)", **{f"sum_{name}": f"sum({name})" for name in TOKENS}},
+        keys={"of_model": "toString($model)"},
+        spend={"cost": "$cost_nano", **{f"sum_{name}": f"${name}" for name in TOKENS}},
     )
-    tokens = ", ".join(f"greatest(sum(sum_{name}), 0) AS {name}" for name in TOKENS)
-    sql = f"""
-        SELECT by_source AS source, by_model AS model, toString(min(told_on)) AS first_day,
-            toInt64(sum(totals.cost)) AS cost, {tokens}
-        FROM ({sums}) AS totals WHERE {{customer:String}} != '' GROUP BY by_source, by_model
-        ORDER BY first_day, model, source
-    """
-    totals = await facts.rows(sql, Total, **filters.parameters, **looked_at(everything))
-    return exposed(totals)
+    window = Window(everything.since, everything.until, 1)
+    found = (await usage(facts, window, filters, asked, **looked_at(everything))).data
+    keys = ["source", "of_model"]
+    first = found.rows.group_by(keys).aggregate([("day", "min")])
+    sums = found.sums(*keys).join(first, keys).sort_by([(name, "ascending") for name in ("day_min", *reversed(keys))])
+    return exposed(
+        [
+            Total(
+                source=row["source"],
+                model=row["of_model"],
+                first_day=row["day_min"].isoformat(),
+                cost=int(row["cost"]),
+                **{name: max(row[f"sum_{name}"], 0) for name in TOKENS},
+            )
+            for row in sums.to_pylist()
+        ]
+    )
 
 
 def exposed(totals: Sequence[Total]) -> list[Family]:

@@ -7,10 +7,12 @@ values, sets. Money is in units of 10^-9 USD, so that no order of adding changes
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from string import Template
 from typing import Final
 
-from raingauge.contract import Column, Rollup
+from raingauge.contract import Column, Rollup, Table
 from raingauge.contracts.otlp.knobs import RETENTION_DAYS
 from raingauge.contracts.otlp.tables import EVENTS, POINTS, SPANS, TOOL_DECISIONS
 
@@ -50,96 +52,153 @@ _PARTS: Final = {
     "dimensions": ", ".join(DIMENSIONS),
     "nano": "toInt128(round(f.cost_usd * 1e9))",
     # One absurd figure must not make the sum of all others undefined.
-    "point_nano": "toInt128(round(least(greatest(value * unit_cost_usd, -1e9), 1e9) * 1e9))",
-    "units": "toInt64(round(least(greatest(value, -1e15), 1e15)))",
+    "point_nano": "toInt128(round(least(greatest(f.value * f.unit_cost_usd, -1e9), 1e9) * 1e9))",
+    "units": "toInt64(round(least(greatest(f.value, -1e15), 1e15)))",
     "tokens": ", ".join(f"sum(toInt64(f.{name})) AS {name}" for name in TOKENS),
     "spends": "(f.cost_source != 'none' OR f.input_tokens + f.output_tokens + f.cache_read_tokens + f.cache_creation_tokens > 0)",
     "event_failed": "(endsWith(f.name, 'api_error') OR f.name IN ('tool_result', 'tool_call') AND f.status = 'error')",
     "event_tool": "(f.name IN ('tool_result', 'tool_call'))",
     "span_failed": "(f.status NOT IN ('', 'ok') AND (f.model != '' OR endsWith(f.name, '.execution')))",
     "span_tool": "(f.tool != '' AND NOT endsWith(f.name, '.execution') AND NOT endsWith(f.name, '.blocked_on_user'))",
+    "event_done": "($spends OR $event_failed OR $event_tool OR f.name = 'user_prompt')",
+    "span_done": "($spends OR $span_failed OR $span_tool OR endsWith(f.name, '.interaction'))",
     # Logs and spans of any other service are facts, but no use of an agent.
     "of_agents": "f.source != 'other'",
-    "active": "endsWith(metric, '.active_time.total')",
-    "started": "(endsWith(metric, '.session.count') AND type != 'agents_view')",
-    "adds": "kind IN ('sum', 'histogram', 'exponential_histogram') AND (measure != '' OR $active OR $started)",
+    "active": "endsWith(f.metric, '.active_time.total')",
+    "started": "(endsWith(f.metric, '.session.count') AND f.type != 'agents_view')",
+    "adds": "f.kind IN ('sum', 'histogram', 'exponential_histogram') AND (f.measure != '' OR $active OR $started)",
     "zero_trace": "toFixedString('', 16)",
     "zero_span": "toFixedString('', 8)",
 }
 
 
-def _select(text: str) -> str:
-    parts = {name: Template(part).safe_substitute(_PARTS) for name, part in _PARTS.items()}
-    return Template(text).substitute(parts)
+def _filled(text: str) -> str:
+    while "$" in text:
+        text = Template(text).substitute(_PARTS)
+    return text
 
 
-def _usage(table: str, source: str, select: str) -> Rollup:
-    return Rollup(
-        table=table,
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one signal tells of usage: how to make it from its facts, and the rollup that is made so.
+
+    `values` are SQL by measure, for one row `f` of the facts, `dimensions` by name. `of_use` holds for facts that tell
+    of usage at all, `spends` for those that tell of spend; of the former, `does` for those that tell of something done,
+    `is_active` of any use.
+    `sums_spend`, `sums_do`, `sums_are_active` say the same of a row of the rollup.
+    """
+
+    signal: str
+    rollup: Rollup
+    values: Mapping[str, str]
+    dimensions: Mapping[str, str]
+    of_use: str
+    spends: str
+    does: str
+    is_active: str
+    sums_spend: str
+    sums_do: str
+    sums_are_active: str
+
+
+def _usage(signal: str, table: Table, values: Mapping[str, str], **conditions: str) -> Usage:
+    dimensions = {name: f"f.{name}" for name in DIMENSIONS} | ({"session": "''"} if table is POINTS else {})
+    filled = {name: _filled(values.get(name, "toInt64(0)")) for name in MEASURES}
+    told = {name: _filled(text) for name, text in conditions.items()}
+    measured = ", ".join(f"sum({value}) AS {name}" for name, value in filled.items())
+    grouped = ", ".join(f"{text} AS {name}" for name, text in dimensions.items())
+    rollup = Rollup(
+        table=f"rollups_daily_{signal}",
         columns=(_HOUR, *_DIMENSION_COLUMNS, *map(_measure, MEASURES)),
         order=("hour", "user", "source"),
-        source=source,
-        select=_select(select),
+        source=table.name,
+        select=f"""
+    SELECT customer, day, toStartOfHour(f.time) AS hour, {grouped}, {measured}
+    FROM {table.name} AS f WHERE {{where}} AND {told["of_use"]}
+    GROUP BY customer, day, hour, {", ".join(DIMENSIONS)}
+    """,
         retention_days=RETENTION_DAYS,
     )
+    return Usage(signal, rollup, filled, dimensions, **told)
 
 
+_DONE: Final = "requests + errors + prompts + tool_calls > 0"
+_REQUEST: Final = {
+    "cost_nano": "$nano",
+    "estimated_nano": "if(f.cost_source = 'estimated', $nano, toInt128(0))",
+    **{name: f"toInt64(f.{name})" for name in TOKENS},
+    "requests": "toInt64($spends)",
+}
 USAGE_EVENTS: Final = _usage(
-    "rollups_daily_events",
-    EVENTS.name,
-    """
-    SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
-        sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
-        toInt64(countIf($spends)) AS requests, toInt64(countIf($event_failed)) AS errors,
-        toInt64(countIf(f.name = 'user_prompt')) AS prompts, toInt64(countIf($event_tool)) AS tool_calls,
-        toInt64(0) AS session_starts, toInt64(0) AS active_ms
-    FROM events AS f WHERE {where} AND ($of_agents OR $spends)
-    GROUP BY customer, day, hour, $dimensions
-    """,
+    "events",
+    EVENTS,
+    _REQUEST
+    | {
+        "errors": "toInt64($event_failed)",
+        "prompts": "toInt64(f.name = 'user_prompt')",
+        "tool_calls": "toInt64($event_tool)",
+    },
+    of_use="($of_agents OR $spends)",
+    spends="$spends",
+    does="$event_done",
+    is_active="$event_done",
+    sums_spend="requests > 0",
+    sums_do=_DONE,
+    sums_are_active=_DONE,
 )
 USAGE_SPANS: Final = _usage(
-    "rollups_daily_spans",
-    SPANS.name,
-    """
-    SELECT customer, day, toStartOfHour(time) AS hour, $dimensions,
-        sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
-        toInt64(countIf($spends)) AS requests, toInt64(countIf($span_failed)) AS errors,
-        toInt64(countIf(endsWith(f.name, '.interaction'))) AS prompts, toInt64(countIf($span_tool)) AS tool_calls,
-        toInt64(0) AS session_starts, toInt64(0) AS active_ms
-    FROM spans AS f WHERE {where} AND ($of_agents OR $spends)
-    GROUP BY customer, day, hour, $dimensions
-    """,
+    "spans",
+    SPANS,
+    _REQUEST
+    | {
+        "errors": "toInt64($span_failed)",
+        "prompts": "toInt64(endsWith(f.name, '.interaction'))",
+        "tool_calls": "toInt64($span_tool)",
+    },
+    of_use="($of_agents OR $spends)",
+    spends="$spends",
+    does="$span_done",
+    is_active="$span_done",
+    sums_spend="requests > 0",
+    sums_do=_DONE,
+    sums_are_active=_DONE,
 )
 
-_FROM_POINTS: Final = """
-    sum($point_nano) AS cost_nano, sumIf($point_nano, measure != 'cost') AS estimated_nano,
-    sumIf($units, measure IN ('input', 'input_gross')) - sumIf($units, measure = 'cached') AS input_tokens,
-    sumIf($units, measure = 'output') AS output_tokens,
-    sumIf($units, measure IN ('cache_read', 'cached')) AS cache_read_tokens,
-    sumIf($units, measure = 'cache_creation') AS cache_creation_tokens,
-    toInt64(0) AS requests, toInt64(0) AS errors, toInt64(0) AS prompts, toInt64(0) AS tool_calls,
-    sumIf($units, measure = 'session') AS session_starts,
-    sumIf(toInt64(round(least(greatest(value, 0), 1e12) * 1000)), measure = 'active') AS active_ms
-"""
-POINT_SUMS: Final = _select(_FROM_POINTS)
-"""Measures of usage from rows of (measure, value, unit_cost_usd), where each value is an increase."""
 
-_MEASURED: Final = "multiIf(measure != '', toString(measure), $active, 'active', 'session')"
-_POINT_DIMENSIONS: Final = ", ".join("'' AS session" if name == "session" else name for name in DIMENSIONS)
+def _of_points(active: str, started: str) -> dict[str, str]:
+    """Measures of a row of (measure, value, unit_cost_usd), where the value is an increase."""
+    return {
+        "cost_nano": "$point_nano",
+        "estimated_nano": "if(f.measure = 'cost', toInt128(0), $point_nano)",
+        "input_tokens": "multiIf(f.measure IN ('input', 'input_gross'), $units, f.measure = 'cached', -$units, 0)",
+        "output_tokens": "if(f.measure = 'output', $units, 0)",
+        "cache_read_tokens": "if(f.measure IN ('cache_read', 'cached'), $units, 0)",
+        "cache_creation_tokens": "if(f.measure = 'cache_creation', $units, 0)",
+        "session_starts": f"if({started}, $units, 0)",
+        "active_ms": f"if({active}, toInt64(round(least(greatest(f.value, 0), 1e12) * 1000)), 0)",
+    }
 
+
+_POINTS_SPEND: Final = f"(cost_nano != 0 OR {' + '.join(TOKENS)} > 0)"
 USAGE_POINTS: Final = _usage(
-    "rollups_daily_points",
-    POINTS.name,
-    f"""
-    SELECT customer, day, hour, $dimensions, {_FROM_POINTS}
-    FROM (
-        SELECT customer, day, toStartOfHour(time) AS hour, {_POINT_DIMENSIONS}, value, unit_cost_usd,
-            {_MEASURED.replace("measure", "points.measure")} AS measure
-        FROM points WHERE {{where}} AND temporality != 'cumulative' AND $adds
-    )
-    GROUP BY customer, day, hour, $dimensions
-    """,
+    "points",
+    POINTS,
+    _of_points("f.measure = '' AND $active", "f.measure = '' AND $started"),
+    of_use="(f.temporality != 'cumulative' AND $adds)",
+    spends="(f.temporality != 'cumulative' AND $adds AND f.measure != '' AND f.value != 0)",
+    does="false",
+    is_active="f.value != 0",
+    sums_spend=_POINTS_SPEND,
+    sums_do="false",
+    sums_are_active=f"session_starts + active_ms > 0 OR {_POINTS_SPEND}",
 )
+_OF_INCREASES: Final = _of_points("f.measure = 'active'", "f.measure = 'session'")
+INCREASES: Final = ", ".join(f"sum({_filled(_OF_INCREASES.get(name, 'toInt64(0)'))}) AS {name}" for name in MEASURES)
+"""Measures of usage from rows `f` of (measure, value, unit_cost_usd), where each value is an increase."""
+
+_MEASURED: Final = "multiIf(f.measure != '', toString(f.measure), $active, 'active', 'session')"
+_POINT_DIMENSIONS: Final = ", ".join(f"{text} AS {name}" for name, text in USAGE_POINTS.dimensions.items())
+
 CUMULATIVE: Final = Rollup(
     table="rollups_daily_cumulative",
     columns=(
@@ -158,10 +217,10 @@ CUMULATIVE: Final = Rollup(
     ),
     order=("series", "start", "hour"),
     source=POINTS.name,
-    select=_select(f"""
-    SELECT customer, day, toStartOfHour(time) AS hour, {_POINT_DIMENSIONS}, {_MEASURED} AS measured, unit_cost_usd,
-        series, start, groupArray((time, value)) AS readings
-    FROM points WHERE {{where}} AND temporality = 'cumulative' AND $adds
+    select=_filled(f"""
+    SELECT customer, day, toStartOfHour(f.time) AS hour, {_POINT_DIMENSIONS}, {_MEASURED} AS measured, unit_cost_usd,
+        series, start, groupArray((f.time, f.value)) AS readings
+    FROM points AS f WHERE {{where}} AND f.temporality = 'cumulative' AND $adds
     GROUP BY customer, day, hour, $dimensions, measured, unit_cost_usd, series, start
     """),
     retention_days=RETENTION_DAYS,
@@ -215,7 +274,7 @@ PROMPTS: Final = Rollup(
     order=("prompt",),
     source=EVENTS.name,
     # An event is written when its work is over.
-    select=_select(f"""
+    select=_filled(f"""
     SELECT customer, day, prompt, groupUniqArrayIf(trace_id, trace_id != $zero_trace) AS traces,
         {_group_select("toInt64(least(f.duration_us, 86400000000))", "0", "$event_tool", "$event_failed")}
     FROM events AS f WHERE {{where}} AND $of_agents AND (f.prompt != '' OR f.session != '')
@@ -234,7 +293,7 @@ TRACES: Final = Rollup(
     ),
     order=("trace_id",),
     source=SPANS.name,
-    select=_select(f"""
+    select=_filled(f"""
     SELECT customer, day, trace_id, max(CAST(f.prompt AS String)) AS prompt, toInt64(count()) AS spans,
         groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (f.model != '' OR $span_tool)) AS hosts,
         {_group_select("0", "toInt64(least(f.duration_us, 31536000000000))", "$span_tool", "$span_failed")}
@@ -263,4 +322,4 @@ DECISIONS: Final = Rollup(
     retention_days=RETENTION_DAYS,
 )
 
-ROLLUPS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS, CUMULATIVE, PROMPTS, TRACES, DECISIONS)
+ROLLUPS: Final = (USAGE_EVENTS.rollup, USAGE_SPANS.rollup, USAGE_POINTS.rollup, CUMULATIVE, PROMPTS, TRACES, DECISIONS)

@@ -1,18 +1,20 @@
 """`/api/active-users`: how many people used agents, and who."""
 
-# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, any_usage, best, looked_at, present
-from raingauge.contracts.otlp.rollups import TOKENS
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, looked_at, usd
+from raingauge.contracts.otlp.reads.usage import Asked, Found, telling, usage
 
 WEEK_DAYS: Final = 7
 MONTH_DAYS: Final = 30
@@ -52,22 +54,6 @@ class ActiveUsers(msgspec.Struct, frozen=True):
     users: list[ActiveUser]
 
 
-class _Person(msgspec.Struct, frozen=True):
-    user: str
-    last_seen: str
-    days: int
-    sessions: int
-    prompts: int
-    cost_usd: float
-
-
-# Any use at all: an open but idle tool is none.
-_ACTIVE: Final = (
-    f"user != '' AND (requests + errors + prompts + tool_calls + session_starts + active_ms > 0 OR cost_nano != 0 OR"
-    f" {' + '.join(TOKENS)} > 0)"
-)
-
-
 @get("/api/active-users", summary="Active people", tags=["agents"], dependencies=FILTERS)
 async def active_users(
     facts: NamedDependency[Facts], window: NamedDependency[Window], filters: NamedDependency[Filters]
@@ -75,73 +61,78 @@ async def active_users(
     """Daily, weekly and monthly active people over the window, and each person in it; costliest first."""
     days = Range.days(window)
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
-    both = "hour >= {before_since:DateTime64(6)} AND hour < {window_until:DateTime64(6)}"
-    looked = looked_at(days, before)
-    stored = await present(facts, looked)
-    seen = any_usage(facts, filters, "day, user", f"{_ACTIVE} AND {both}", stored)
-    reach = f"arrayJoin(range({MONTH_DAYS}))"
-    sql = f"""
-        SELECT toString(counted) AS day, uniqExactIf(user, age < 1) AS dau, uniqExactIf(user, age < {WEEK_DAYS}) AS wau,
-            uniqExact(user) AS mau
-        FROM (
-            SELECT user, day + age AS counted, {reach} AS age
-            FROM (
-                SELECT DISTINCT day, user FROM ({seen}) WHERE {{customer:String}} != ''
-            )
-        )
-        GROUP BY counted ORDER BY counted
-    """
-    parameters: dict[str, Any] = {
-        **filters.parameters, **days.parameters("window"), **before.parameters("before"), **looked,
-    }  # fmt: skip
-    page = await facts.page(window, sql, ActiveDay, **parameters)
-    people = await _people(facts, window, filters, days, stored)
-    found = {point.day: point for point in page.data}
-    last = (days.until - timedelta(days=1)).date()
-    now, yesterday, last_week, last_month = (
-        _on(found, last - timedelta(days=back)) for back in (0, 1, WEEK_DAYS, MONTH_DAYS)
+    asked = Asked(
+        f"{Range(before.since, days.until).condition('both', '$hour')} AND $user != ''",
+        keys={"of_session": "if($session = '' OR day < {first_day:Date}, 0, cityHash64($session))"},
+        spend={"cost": "$cost_nano"},
+        done={"prompted": "$prompts"},
+        told={"begun": "$session_starts"},
     )
-    shown = [_on(found, days.since.date() + timedelta(days=n)) for n in range((days.until - days.since).days)]
+    first, last = days.since.date(), (days.until - timedelta(days=1)).date()
+    parameters = Range(before.since, days.until).parameters("both") | looked_at(days, before)
+    page = await usage(facts, window, filters, asked, **parameters, first_day=first)
+    found = _reach(page.data.rows, min(first, last - timedelta(days=MONTH_DAYS)), last)
+    now, yesterday, last_week, last_month = (
+        found[last - timedelta(days=back)] for back in (0, 1, WEEK_DAYS, MONTH_DAYS)
+    )
+    shown = [found[first + timedelta(days=n)] for n in range((last - first).days + 1)]
+    people = await _people(facts, page.data, first, window.limit)
     return Page(
         ActiveUsers(shown, now.dau, now.wau, now.mau, yesterday.dau, last_week.wau, last_month.mau, people),
         page.meta,
     )
 
 
-def _on(found: dict[str, ActiveDay], day: date) -> ActiveDay:
-    return found.get(day.isoformat()) or ActiveDay(day.isoformat(), 0, 0, 0)
+def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
+    """Different people of each day from first to last, and of the 7 and 30 days that end with it."""
+    people: defaultdict[date, list[str]] = defaultdict(list)
+    keys = ["day", "user"]
+    seen = rows.filter(rows["active"]).group_by(keys, use_threads=False).aggregate([])
+    for day, person in zip(*(seen[key].to_pylist() for key in keys), strict=True):
+        people[day].append(person)
+    last_seen: dict[str, date] = {}
+    found: dict[date, ActiveDay] = {}
+    start = first - timedelta(days=MONTH_DAYS)
+    for day in (start + timedelta(days=n) for n in range((last - start).days + 1)):
+        last_seen.update(dict.fromkeys(people[day], day))
+        dau, wau, mau = (
+            sum(seen_on > day - timedelta(days=reach) for seen_on in last_seen.values())
+            for reach in (1, WEEK_DAYS, MONTH_DAYS)
+        )
+        found[day] = ActiveDay(day.isoformat(), dau, wau, mau)
+    return found
 
 
-async def _people(
-    facts: Facts, window: Window, filters: Filters, days: Range, stored: frozenset[str]
-) -> list[ActiveUser]:
-    sums = best(
-        facts,
-        filters,
-        {"person_day": "day", "key": "toString(user)"},
-        days.condition("window"),
-        spend={"cost": "sumIf(cost_nano, $kept)"},
-        done={"prompted": "sumIf(prompts, $kept)"},
-        told={"used": f"sumIf(1, $kept AND {_ACTIVE})", "begun": "sumIf(session_starts, $kept)"},
-        stored=stored,
-    )
-    # Sessions are counted over days, so they cannot be added up from sums of days.
-    in_session = f"session != '' AND {_ACTIVE} AND {days.condition('window')}"
-    # Points know no session.
-    seen = any_usage(facts, filters, "user, session", in_session, stored - {"points", "cumulative"})
-    sql = f"""
-        SELECT key AS user, toString(max(person_day)) AS last_seen, toInt64(count()) AS days,
-            greatest(toInt64(any(seen.sessions)), sum(begun)) AS sessions, sum(prompted) AS prompts,
-            toFloat64(sum(cost)) / 1e9 AS cost_usd
-        FROM (SELECT * FROM ({sums}) WHERE used > 0 AND {{customer:String}} != '') AS by_day
-        LEFT JOIN (
-            SELECT toString(user) AS person, uniqExact(session) AS sessions FROM ({seen}) GROUP BY person
-        ) AS seen ON seen.person = by_day.key
-        GROUP BY key ORDER BY cost_usd DESC, key LIMIT {{limit:UInt32}}
-    """
-    found = await facts.page(window, sql, _Person, **filters.parameters, **days.parameters("window"), **looked_at(days))
-    names = await facts.names([row.user for row in found.data])
+async def _people(facts: Facts, found: Found, first: date, limit: int) -> list[ActiveUser]:
+    rows = found.rows.filter(pc.greater_equal(found.rows["day"], pa.scalar(first)))
+    active = rows.filter(rows["active"])
+    in_session = telling(active, ["of_session"])
+    sums = Found(found.asked, rows).sums("user")
+    for counted, name in (
+        (_by_person(active, "day", "max"), "last_seen"),
+        (_by_person(active, "day", "count_distinct"), "days"),
+        (_by_person(in_session, "of_session", "count_distinct"), "sessions"),
+    ):
+        place = pc.index_in(sums["user"], counted["user"])
+        sums = sums.append_column(name, counted[1].take(place))
+    sums = sums.filter(pc.is_valid(sums["last_seen"])).sort_by([("cost", "descending"), ("user", "ascending")])
+    people = sums.slice(0, limit).to_pylist()
+    names = await facts.names([row["user"] for row in people])
     return [
-        ActiveUser(row.user, names.get(row.user), row.last_seen, row.days, row.sessions, row.prompts, row.cost_usd)
-        for row in found.data
+        ActiveUser(
+            user=row["user"],
+            user_name=names.get(row["user"]),
+            last_seen=row["last_seen"].isoformat(),
+            days=row["days"],
+            sessions=max(row["sessions"] or 0, row["begun"]),
+            prompts=row["prompted"],
+            cost_usd=usd(row["cost"]),
+        )
+        for row in people
     ]
+
+
+def _by_person(rows: pa.Table, column: str, function: str) -> pa.Table:
+    """Columns of the person and of the result."""
+    counted = rows.group_by("user", use_threads=False).aggregate([(column, function)])
+    return counted.select(["user", f"{column}_{function}"])

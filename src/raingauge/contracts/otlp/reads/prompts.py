@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.cost import ESTIMATED, NONE, REPORTED
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, present, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, usd
 from raingauge.contracts.otlp.rollups import PROMPTS, TOKENS, TRACES
 
 DEPTH_MAX: Final = 8
@@ -49,20 +49,14 @@ _FIRST_TRACE: Final = "if(empty(trace_ids), '', lower(hex(trace_ids[1])))"
 _RELATIONS: Final = "arrayMap(one -> [one.1, one.2, one.3], relations)"
 
 
-def work(facts: Facts, stored: frozenset[str]) -> str:
-    """A subquery of everything that prompts set in motion, one row each; `stored` is what `present` found.
+def work(facts: Facts) -> str:
+    """A subquery of everything that prompts set in motion, one row each.
 
     Prompts come from events, which know them. What traces add (subagents, length) is joined by the ids of traces that
     the events name; a trace that no event names stands for a prompt of its own. Where a trace holds several prompts,
     each of them shows the trace's subagents.
     """
     named = _NAMED.replace("$prompts", facts.rolled(PROMPTS.table))
-    if "spans" not in stored:
-        return f"""(
-            SELECT id AS prompt, {_FIRST_TRACE} AS trace, {_COLUMNS}, begun_us AS started_us, over_us AS ended_us,
-                all_agents AS relations, toUInt64(0) AS nested
-            FROM ({named})
-        )"""
     return f"""(
         WITH
             named AS ({named}),
@@ -232,12 +226,11 @@ async def top_prompts(
     """Prompts that began in the window with what they cost, used and started; costliest first."""
     begun, parameters = _begun(window)
     counts = ", ".join(f"sum_{name} AS {name}" for name in (*TOKENS, "requests", "priced", "tool_calls", "errors"))
-    stored = await present(facts, parameters)
     sql = f"""
         SELECT prompt, trace, of_session AS session, of_user AS user, of_repo AS repo, of_source AS source, started_us,
             ended_us, toInt64(sum_cost_nano) AS cost, toInt64(sum_estimated_nano) AS estimated, {counts},
             all_tools AS tools, {_RELATIONS} AS relations, nested
-        FROM {work(facts, stored)}
+        FROM {work(facts)}
         WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
         ORDER BY sum_cost_nano DESC, sum_requests DESC, prompt, trace LIMIT {{limit:UInt32}}
     """
@@ -329,11 +322,10 @@ async def subagent_stats(
 ) -> Page[SubagentStats]:
     """How many subagents prompts start, how deep they nest and what they cost."""
     begun, parameters = _begun(window)
-    stored = await present(facts, parameters)
     sql = f"""
         SELECT of_repo AS repo, {_RELATIONS} AS relations, nested, all_agent_nano AS agent_nano,
             toInt64(count()) AS prompts, toInt64(sum(sum_cost_nano)) AS whole
-        FROM {work(facts, stored)}
+        FROM {work(facts)}
         WHERE {{customer:String}} != '' AND {begun} AND {_wanted(filters)}
         GROUP BY repo, relations, nested, agent_nano
     """

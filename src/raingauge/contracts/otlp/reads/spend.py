@@ -1,25 +1,27 @@
 """`/api/rollups`, `/api/cost-trend` and `/api/cache-hit`: what was used and what it cost."""
 
-# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, best, labels, looked_at, present, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd
+from raingauge.contracts.otlp.reads.usage import Asked, Found, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 RUN_RATE_DAYS: Final = 7
 MONTH_DAYS: Final = 30
-_BUCKETS: Final = {"day": "toString(day)", "hour": "formatDateTime(hour, '%Y-%m-%dT%H:00:00Z', 'UTC')"}
-_ALL_TOKENS: Final = " + ".join(TOKENS)
+_ALL_TOKENS: Final = " + ".join(f"${name}" for name in TOKENS)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,21 +48,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     active_seconds: float
 
 
-def _kept(measure: str) -> str:
-    return f"sumIf({measure}, $kept)"
-
-
-_TOKEN_SUMS: Final = {
-    "input": _kept("input_tokens"),
-    "output": _kept("output_tokens"),
-    "cache_read": _kept("cache_read_tokens"),
-    "cache_creation": _kept("cache_creation_tokens"),
-}
-_GROUP: Final = ("source", "user", "repo", "model", "query_source")
-_ANYTHING: Final = (
-    "arrayExists(one -> one != 0, [toInt64(cost != 0), input, output, cache_read, cache_creation, requested, failed,"
-    " toInt64(seen), begun, prompted, called, active])"
-)
+_TOKEN_SUMS: Final = {name.removesuffix("_tokens"): f"${name}" for name in TOKENS}
+_COST: Final = {"cost": "$cost_nano", "estimated": "$estimated_nano"}
+_DONE: Final = {"requested": "$requests", "failed": "$errors", "prompted": "$prompts", "called": "$tool_calls"}
+_TOLD: Final = {"begun": "$session_starts", "active_time": "$active_ms"}
+_OTHER_GROUPS: Final = ("repo", "model", "query_source")
+_GROUP: Final = ("source", "user", *_OTHER_GROUPS)
 
 
 @get("/api/rollups", summary="Daily usage", tags=["agents"], dependencies=FILTERS)
@@ -69,35 +62,59 @@ async def rollups(
 ) -> Page[list[Usage]]:
     """Spend and activity by UTC day, tool, person, repository, model and kind of request; costliest first."""
     days = Range.days(window)
-    looked = looked_at(days)
-    sums = best(
-        facts,
-        filters,
-        {"bucket": "toString(day)", **{f"g_{name}": f"toString({name})" for name in _GROUP}},
-        days.condition("window"),
-        spend={"cost": _kept("cost_nano"), "estimated": _kept("estimated_nano"), **_TOKEN_SUMS},
-        done={
-            "requested": _kept("requests"),
-            "failed": _kept("errors"),
-            "prompted": _kept("prompts"),
-            "called": _kept("tool_calls"),
-            "seen": "uniqExactIf(session, $kept AND session != '')",
+    # Rows of a group are found by one number sooner than by a day and five texts.
+    group = f"cityHash64(day, {', '.join(f'${name}' for name in _GROUP)})"
+    asked = Asked(
+        days.condition("window", "$hour"),
+        keys={
+            "of_group": group,
+            **{f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
+            "of_session": "if($session = '', 0, cityHash64($session))",
         },
-        told={"begun": _kept("session_starts"), "active": _kept("active_ms")},
-        stored=await present(facts, looked),
+        spend=_COST | _TOKEN_SUMS,
+        done=_DONE,
+        told=_TOLD,
     )
-    group = ", ".join(f"g_{name} AS {name}" for name in _GROUP)
-    tokens = ", ".join(f"{name.removesuffix('_tokens')} AS {name}" for name in TOKENS)
-    sql = f"""
-        SELECT bucket AS day, {group}, toFloat64(cost) / 1e9 AS cost_usd, toFloat64(estimated) / 1e9 AS estimated_usd,
-            {tokens}, requested AS requests, failed AS errors, greatest(toInt64(seen), begun) AS sessions,
-            prompted AS prompts, called AS tool_calls, active / 1000 AS active_seconds
-        FROM ({sums}) WHERE {{customer:String}} != '' AND {_ANYTHING}
-        ORDER BY cost DESC, day DESC, requests DESC, {", ".join(_GROUP)} LIMIT {{limit:UInt32}}
-    """
-    page = await facts.page(window, sql, Usage, **filters.parameters, **days.parameters("window"), **looked)
-    names = await facts.names(sorted({row.user for row in page.data if row.user}))
-    return Page([msgspec.structs.replace(row, user_name=names.get(row.user)) for row in page.data], page.meta)
+    page = await usage(facts, window, filters, asked, **days.parameters("window"), **looked_at(days))
+    sums = _costliest(page.data, window.limit)
+    names = await facts.names(sorted({user for user in sums["user"].to_pylist() if user}))
+    rows = [
+        Usage(
+            day=row["day"].isoformat(),
+            source=row["source"],
+            user=row["user"],
+            user_name=names.get(row["user"]),
+            **{name: row[f"of_{name}"] for name in _OTHER_GROUPS},
+            cost_usd=usd(row["cost"]),
+            estimated_usd=usd(row["estimated"]),
+            **{name: row[name.removesuffix("_tokens")] for name in TOKENS},
+            requests=row["requested"],
+            errors=row["failed"],
+            sessions=max(row["sessions"], row["begun"]),
+            prompts=row["prompted"],
+            tool_calls=row["called"],
+            active_seconds=row["active_time"] / 1000,
+        )
+        for row in sums.to_pylist()
+    ]
+    return Page(rows, page.meta)
+
+
+def _costliest(found: Found, limit: int) -> pa.Table:
+    """The groups that tell of anything, with the number of their sessions."""
+    sums = found.sums("of_group")
+    rows = found.rows
+    seen = telling(rows.filter(rows["doing"]), ["of_session"]).group_by("of_group", use_threads=False)
+    sessions = seen.aggregate([("of_session", "count_distinct")])
+    counted = sessions["of_session_count_distinct"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
+    sums = sums.append_column("sessions", pc.fill_null(counted, 0))
+    sums = telling(sums, (*found.asked.spend, *found.asked.done, *found.asked.told, "sessions"))
+    row = pc.index_in(sums["of_group"], rows["of_group"])
+    group = ("day", "source", "user", *(f"of_{name}" for name in _OTHER_GROUPS))
+    for name in group:
+        sums = sums.append_column(name, rows[name].take(row))
+    order = [("cost", "descending"), ("day", "descending"), ("requested", "descending")]
+    return sums.sort_by([*order, *((name, "ascending") for name in group[1:])]).slice(0, limit)
 
 
 class CostPoint(msgspec.Struct, frozen=True):
@@ -134,10 +151,12 @@ class CostTrend(msgspec.Struct, frozen=True):
     run_rate_previous_usd: float
 
 
-IN_WINDOW, IN_PREVIOUS, IN_WEEK, IN_WEEK_BEFORE = 1, 2, 4, 8
+_MOMENTS: Final = {"day": "roundDown(toUInt32($hour), {edges:Array(UInt32)})", "hour": "toUInt32($hour)"}
+_PERIODS: Final = (1, 2, 4, 8)
+IN_WINDOW, IN_PREVIOUS, IN_WEEK, IN_WEEK_BEFORE = _PERIODS
 
 
-class _CostSums(msgspec.Struct, frozen=True):
+class _CostSums(NamedTuple):
     """Spend of one group, with the periods that it belongs to as a sum of the numbers above."""
 
     periods: int
@@ -164,29 +183,38 @@ async def cost_trend(
     today = facts.now.replace(hour=0, minute=0, second=0, microsecond=0)
     week = Range(today - timedelta(days=RUN_RATE_DAYS), today)
     ranges = {"window": now, "previous": now.before, "week": week, "week_before": week.before}
-    within = [each.condition(name) for name, each in ranges.items()]
-    periods = " + ".join(f"{2**place} * ({condition})" for place, condition in enumerate(within))
-    looked = looked_at(*ranges.values())
-    sums = best(
-        facts,
-        filters,
-        {"periods": periods, "bucket": _BUCKETS[step], "key": f"toString({by})"},
-        "periods > 0",
-        spend={"cost": _kept("cost_nano"), "estimated": _kept("estimated_nano"), "tokens": _kept(f"({_ALL_TOKENS})")},
-        stored=await present(facts, looked),
+    edges = sorted({int(moment.timestamp()) for each in ranges.values() for moment in (each.since, each.until)})
+    everything = Range(min(each.since for each in ranges.values()), max(each.until for each in ranges.values()))
+    asked = Asked(
+        everything.condition("all", "$hour"),
+        # All hours between two edges belong to the same periods.
+        keys={"moment": _MOMENTS[step], "key": f"toString(${by})"},
+        spend=_COST | {"tokens": _ALL_TOKENS},
     )
-    sql = f"""
-        SELECT toUInt8(periods) AS periods, if(bitAnd(periods, {IN_WINDOW}), bucket, '') AS bucket, key,
-            toInt64(sum(cost)) AS cost, toInt64(sum(estimated)) AS estimated, sum(tokens) AS tokens
-        FROM ({sums}) AS spent WHERE {{customer:String}} != ''
-        GROUP BY periods, bucket, key HAVING cost != 0 OR tokens != 0 ORDER BY bucket, key
-    """
-    parameters: dict[str, Any] = {}
-    for name, each in ranges.items():
-        parameters |= each.parameters(name)
-    page = await facts.page(window, sql, _CostSums, **filters.parameters, **parameters, **looked)
-    found = await labels(facts, by, {row.key for row in page.data})
-    return Page(_trend(page.data, found), page.meta)
+    parameters = everything.parameters("all") | looked_at(everything)
+    page = await usage(facts, window, filters, asked, **parameters, edges=edges)
+    sums = telling(page.data.sums("day", "moment", "key"), ("cost", "tokens"))
+    columns = (sums[name].to_pylist() for name in ("day", "moment", "key", "cost", "estimated", "tokens"))
+    periods = {moment: _periods(moment, ranges.values()) for moment in sums["moment"].unique().to_pylist()}
+    rows = [
+        _CostSums(
+            periods[moment],
+            f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H}:00:00Z" if step == "hour" else day.isoformat(),
+            key,
+            int(cost),
+            int(estimated),
+            tokens,
+        )
+        for day, moment, key, cost, estimated, tokens in zip(*columns, strict=True)
+    ]
+    found = await labels(facts, by, {row.key for row in rows})
+    return Page(_trend(rows, found), page.meta)
+
+
+def _periods(moment: int, ranges: Iterable[Range]) -> int:
+    """The sum of the numbers of all periods that a moment, in seconds since 1970, is in."""
+    within = (each.since.timestamp() <= moment < each.until.timestamp() for each in ranges)
+    return sum(period for period, holds in zip(_PERIODS, within, strict=True) if holds)
 
 
 def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
@@ -253,7 +281,7 @@ class CacheHit(msgspec.Struct, frozen=True):
     points: list[CachePoint]
 
 
-class _CacheSums(msgspec.Struct, frozen=True):
+class _CacheSums(NamedTuple):
     bucket: str
     key: str
     input: int
@@ -279,36 +307,30 @@ async def cache_hit(
     """How much of the models' input came from the prompt cache, by group and by day."""
     now = Range.of(window)
     names = ("input", "cache_read", "cache_creation")
-    looked = looked_at(now)
-    sums = best(
-        facts,
-        filters,
-        {"bucket": "toString(day)", "key": f"toString({by})"},
-        now.condition("window"),
+    asked = Asked(
+        now.condition("window", "$hour"),
+        keys={"key": f"toString(${by})"},
         spend={name: _TOKEN_SUMS[name] for name in names},
-        stored=await present(facts, looked),
     )
+    page = await usage(facts, window, filters, asked, **now.parameters("window"), **looked_at(now))
+    sums = telling(page.data.sums("day", "key"), names).sort_by([("day", "ascending"), ("key", "ascending")])
     # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
-    some = " OR ".join(f"{name} != 0" for name in names)
-    sql = f"""
-        SELECT bucket, key, {", ".join(f"greatest({name}, 0) AS {name}" for name in names)}
-        FROM ({sums}) AS sums WHERE {{customer:String}} != '' AND ({some}) ORDER BY bucket, key
-    """
-    page = await facts.page(window, sql, _CacheSums, **filters.parameters, **now.parameters("window"), **looked)
-    found = await labels(facts, by, {row.key for row in page.data})
+    counted = ([max(value, 0) for value in sums[name].to_pylist()] for name in names)
+    rows = list(map(_CacheSums, map(str, sums["day"].to_pylist()), sums["key"].to_pylist(), *counted))
+    found = await labels(facts, by, {row.key for row in rows})
     by_key: defaultdict[str, list[_CacheSums]] = defaultdict(list)
     by_day: defaultdict[str, list[_CacheSums]] = defaultdict(list)
-    for row in page.data:
+    for row in rows:
         by_key[row.key].append(row)
         by_day[row.bucket].append(row)
-    rows = [_cache_row(key, found[key], group) for key, group in by_key.items()]
-    rows.sort(key=lambda row: (-(row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens), row.key))
+    groups = [_cache_row(key, found[key], group) for key, group in by_key.items()]
+    groups.sort(key=lambda row: (-(row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens), row.key))
     days = [_cache_row(day, "", group) for day, group in by_day.items()]
     points = [
         CachePoint(day.key, day.rate, day.cache_read_tokens, day.input_tokens, day.cache_creation_tokens)
         for day in days
     ]
-    return Page(CacheHit(rows, _cache_row("", "total", page.data), points), page.meta)
+    return Page(CacheHit(groups, _cache_row("", "total", rows), points), page.meta)
 
 
 def _cache_row(key: str, label: str, rows: list[_CacheSums]) -> CacheRow:
