@@ -128,7 +128,7 @@ def fill(customer: str, facts: int) -> dict[str, object]:
     begin_us = int(time.time() * 1e6) - month_us + 2 * 3_600_000_000
     with closing(Store.open(settings, settings.data_dir, CONTRACTS)) as store:
         began = time.perf_counter()
-        for table, (parts, text) in _FILL.items():
+        for parts, text in _FILL.values():
             for start in range(0, prompts, PROMPTS_PER_INSERT):
                 values = {
                     "customer": customer, "parts": parts, "users": USERS, "session_prompts": SESSION_PROMPTS,
