@@ -97,11 +97,11 @@ class Visit:
         return value.inner_text().replace("\u202f", " ")
 
 
-def signed_in(browser: Browser, server: Server, **options: object) -> tuple[BrowserContext, Visit]:
-    """A browser context of its own with a session, as after signing in."""
+def signed_in(browser: Browser, server: Server, token: str = "", **options: object) -> tuple[BrowserContext, Visit]:
+    """A browser context of its own with a session, as after signing in with a token: the first start's by default."""
     context = browser.new_context(accept_downloads=True, **options)  # type: ignore[arg-type]
     answer = context.request.post(
-        f"{server.url}/api/session", data={"token": server.token},
+        f"{server.url}/api/session", data={"token": token or server.token},
         headers={"X-Raingauge-CSRF": "1", "Origin": server.url},
     )  # fmt: skip
     assert answer.ok, answer.text()

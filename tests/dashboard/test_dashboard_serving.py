@@ -40,8 +40,21 @@ def test_hashed_files_are_kept_for_ever_and_come_compressed(served: Server) -> N
     script = re.findall(r'src="(/assets/[^"]+\.js)"', page)[0]
     answer = httpx.get(served.url + script, headers={"Accept-Encoding": "gzip"})
     assert "gzip" == answer.headers["content-encoding"]
+    assert "import" in answer.text
     assert "immutable" in answer.headers["cache-control"]
     assert "nosniff" == answer.headers["x-content-type-options"]
+
+
+def test_large_answers_come_compressed(served: Server) -> None:
+    """What repeats its names a thousand times is sent small to those who can read it so; small answers are sent as they are."""
+    with served.client() as http:
+        plain = http.get("/openapi.json", headers={"Accept-Encoding": "identity"})
+        packed = http.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+        assert "content-encoding" not in http.get("/api/me", headers={"Accept-Encoding": "gzip"}).headers
+    assert "content-encoding" not in plain.headers
+    assert "gzip" == packed.headers["content-encoding"]
+    assert plain.json() == packed.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
 
 
 def test_the_page_is_not_sent_again_when_it_has_not_changed(served: Server) -> None:

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { components } from "../api";
 import { ApiError, send, useRead, type Answer } from "../lib/api";
 import { ago } from "../lib/format";
+import { href } from "../lib/place";
 import { Card, Segments, States } from "../ui/card";
 
 type Shown = Answer<"/api/connections">[number];
@@ -12,7 +13,13 @@ type Connected = components["schemas"]["Connected"];
 export function ConnectOr({ client, text }: { client: string; text: string }) {
   return (
     <>
-      <p class="dim">{text} Connect a client, or widen the time range.</p>
+      <p class="dim">
+        {text} Connect a client, or{" "}
+        <a class="link" href={href(undefined, { range: "90d", since: null, until: null, back: null })}>
+          look at the last 90 days
+        </a>
+        .
+      </p>
       <ConnectCards only={client.split(",")} />
     </>
   );

@@ -32,7 +32,7 @@ export function People() {
   };
   const columns: readonly Column<Person>[] = [
     { id: "name", title: "Name", value: (one) => one.name },
-    { id: "key", title: "Stands in facts as", value: (one) => one.key, show: (one) => <code class="dim">{one.key}</code> },
+    { id: "key", title: "Stands in facts as", value: (one) => one.key, show: (one) => <code class="dim" title={one.key}>{one.key.slice(0, 12)}</code> },
     {
       id: "act",
       title: "",

@@ -39,7 +39,7 @@ export function Figure({ label, value, format, exact, before, more, meaning, not
       ) : (
         <div class="value" title={exact?.(value)}>
           {format(value)}
-          {spark && spark.length > 1 && <Spark values={spark} />}
+          {spark && spark.length > 1 && spark.some(Boolean) && <Spark values={spark} />}
         </div>
       )}
       <div class="below">

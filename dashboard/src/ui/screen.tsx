@@ -1,4 +1,5 @@
 /** The frame of a screen: title, time range, filters as chips, comparison, freshness. */
+import { useIsFetching } from "@tanstack/preact-query";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useRead } from "../lib/api";
@@ -20,6 +21,8 @@ interface ScreenProps {
 
 export function Screen({ title, filters = [], timed = true, back, children }: ScreenProps) {
   const period = usePeriod();
+  // What was there before stays until the answer for the new range or filter is here; it should not pass for that.
+  const asking = useIsFetching({ predicate: (query) => query.state.data === undefined }) > 0;
   useEffect(() => {
     document.title = `${title} · Raingauge`;
   }, [title]);
@@ -51,7 +54,7 @@ export function Screen({ title, filters = [], timed = true, back, children }: Sc
         </button>
       </header>
       <Offline />
-      <main class="content" id="main" tabIndex={-1}>
+      <main class={asking ? "content asking" : "content"} id="main" tabIndex={-1} aria-busy={asking}>
         {children}
         <p class="footnote">
           Times in {zone}. Days of daily sums begin at 00:00 UTC.

@@ -13,6 +13,8 @@ const INDENT = 14;
 interface Tree {
   /** Position of the first node after the subtree of each node. */
   readonly end: Int32Array;
+  /** Position of each node's parent, -1 for none. */
+  readonly above: Int32Array;
 }
 
 /** The part of the time axis that is shown, in milliseconds. */
@@ -24,13 +26,15 @@ interface Span {
 /** The nodes come in pre-order: a subtree is a range. */
 export function treeOf(nodes: readonly Node[]): Tree {
   const end = new Int32Array(nodes.length);
+  const above = new Int32Array(nodes.length);
   const stack: number[] = [];
   nodes.forEach((node, index) => {
     while (stack.length && nodes[stack.at(-1)!]!.depth >= node.depth) end[stack.pop()!] = index;
+    above[index] = stack.at(-1) ?? -1;
     stack.push(index);
   });
   for (const index of stack) end[index] = nodes.length;
-  return { end };
+  return { end, above };
 }
 
 /** Positions of the nodes that are not inside a folded one. */
@@ -89,7 +93,7 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
       Home: () => select(0),
       End: () => select(rows.length - 1),
       ArrowRight: () => node && toggle(index!, true),
-      ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(index!) ? toggle(index!, false) : select(rows.findLastIndex((row) => row < index! && nodes[row]!.depth < node.depth))),
+      ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(index!) ? toggle(index!, false) : select(rows.indexOf(tree.above[index!]!))),
       z: () => node && setZoom(zoom.took < total ? { from: 0, took: total } : { from: node.start_ms, took: Math.max(node.duration_ms, 1) }),
     };
     const move = moves[event.key];
@@ -155,7 +159,7 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
                   </span>
                   {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
                   <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
-                  {node.agent && <span class="badge">{node.agent.slice(0, 16)}</span>}
+                  {node.agent && node.agent !== nodes[tree.above[index]!]?.agent && node.agent !== nodes[index - 1]?.agent && <span class="badge">{node.agent.slice(0, 16)}</span>}
                   {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
                 </div>
                 <div class="lane" aria-hidden="true">

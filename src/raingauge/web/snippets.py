@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -68,4 +69,7 @@ def _rewritten(text: str, assigned: Callable[[str, str], str]) -> str:
 
 
 def _uncommented(text: str) -> str:
-    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in text.splitlines())
+    """Comment lines as text: sentences flow, indented lines stay lines of their own."""
+    lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]
+    flowing = ("\n" if line[:1] == " " or before[:1] == " " else " " for before, line in pairwise(lines))
+    return lines[0] + "".join(gap + line.strip() for gap, line in zip(flowing, lines[1:], strict=True))
