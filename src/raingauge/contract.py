@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Forwarding", "Head", "Intake", "Knob", "Meta",
+    "Answer", "Column", "Connection", "Contract", "Decoded", "Dialect", "Facts", "Family", "Forwarding", "Head", "Intake", "Knob", "Meta", "Numbering",
     "Outcome", "Page", "Parts", "Person", "Prometheus", "Reason", "Received", "Refused", "Reject", "Rollup", "Sample", "Scope",
     "Settings", "Table", "Undecodable", "Window", "label_text",
 ]  # fmt: skip
@@ -257,6 +257,26 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbering:
+    """Numbers 1, 2, 3, … for the different values of something, so that sets of them can be summed up as bitmaps.
+
+    The spine creates `table` with `customer`, `value` and `number`. Before facts are summed up, every
+    value of theirs without a number gets the next one of its customer. `value` is an SQL expression over a row of the
+    rollup's source, a hash that includes the customer. A number never changes, and stays until the customer's facts are
+    erased. Facts that are newer than a rollup can have values without a number. `why` says what the value is.
+    """
+
+    table: str
+    value: str
+    why: str
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is stored of each value."""
+        return Column("value", "UInt64", self.why, "NONE"), Column("number", "UInt32", "its number", "NONE")
+
+
+@dataclass(frozen=True, slots=True)
 class Rollup:
     """Daily sums that are recomputed and replaced as a whole, one day at a time.
 
@@ -265,6 +285,7 @@ class Rollup:
     day, …` with `{where}` left in the text. The runner fills it with one day and every insert up to a batch number,
     which becomes the generation; `Facts.rolled` fills it with the inserts that came later, so a read of both is
     complete and counts nothing twice. Columns must therefore be mergeable: sums, or aggregate-function states.
+    `numberings` are the numbers that `select` joins with.
     """
 
     table: str
@@ -273,6 +294,7 @@ class Rollup:
     source: str
     select: str
     retention_days: Knob[int] | None = None
+    numberings: tuple[Numbering, ...] = ()
 
 
 # ---- the read side -----------------------------------------------------------------------------------------
@@ -479,3 +501,8 @@ class Contract:
     root_hint: str = ""
     person_keys: Callable[[str, str, bytes], Iterable[str]] | None = None
     forwarding: Forwarding | None = None
+
+    @property
+    def numberings(self) -> tuple[Numbering, ...]:
+        """Those of all rollups, each once."""
+        return tuple(dict.fromkeys(numbering for rollup in self.rollups for numbering in rollup.numberings))

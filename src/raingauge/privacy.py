@@ -51,6 +51,13 @@ def _lines(contracts: Sequence[Contract]) -> Iterator[str]:
             yield f"### `{rollup.table}` (sums per day)"
             yield ""
             yield from _table(_pairs(rollup.columns))
+        for numbering in contract.numberings:
+            yield ""
+            yield f"### `{numbering.table}` (numbers in the sums)"
+            yield ""
+            yield "Kept without limit, until the customer is erased."
+            yield ""
+            yield from _table(_pairs(numbering.columns))
 
 
 def _kept_longer(table: Table) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from raingauge.contract import Rollup
+from raingauge.contract import Numbering, Rollup
 from raingauge.rollup.windows import WHERE, Coverage, Windows
 from raingauge.store import schema
 from raingauge.store.client import Session
@@ -97,6 +97,8 @@ class RollupRunner:
             kept = "day = {day:Date} AND generation = {after:UInt64}"
             sums = f"SELECT {columns} FROM {schema.name(rollup.table)} WHERE {kept} UNION ALL {sums}"
         parameters = {"day": day, "after": 0 if complete else earlier, "generation": generation}
+        for numbering in rollup.numberings:
+            self._session.command(_give_numbers(numbering, rollup.source, newer), parameters)
         self._session.command(
             f"INSERT INTO {schema.name(rollup.table)} ({columns}, generation)"
             f" SELECT *, {{generation:UInt64}} FROM ({sums})",
@@ -129,6 +131,20 @@ class RollupRunner:
         if self._session.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
             self._session.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters)
         self._windows.cleaned(rollup.table, frozenset(replaced) - {0})
+
+
+def _give_numbers(numbering: Numbering, source: str, where: str) -> str:
+    """A statement that numbers the values of some facts; one insert, so all of them or none."""
+    table = schema.name(numbering.table)
+    return f"""
+        INSERT INTO {table} (customer, value, number)
+        WITH found AS (SELECT DISTINCT customer, {numbering.value} AS value FROM {schema.name(source)} WHERE {where})
+        SELECT found.customer, found.value, highest.number + row_number() OVER (PARTITION BY found.customer)
+        FROM found LEFT JOIN (SELECT customer, max(number) AS number FROM {table} GROUP BY customer) AS highest
+            ON highest.customer = found.customer
+        WHERE found.value NOT IN (SELECT value FROM {table} WHERE value IN (SELECT value FROM found))
+        SETTINGS max_insert_threads = 1
+    """
 
 
 def load_coverage(session: Session) -> dict[str, Coverage]:

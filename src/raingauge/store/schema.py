@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from raingauge.contract import Column, Contract, Rollup, Table
+from raingauge.contract import Column, Contract, Numbering, Rollup, Table
 from raingauge.errors import DataDirectoryError
 from raingauge.settings import REJECT_DAYS
 from raingauge.store.client import Session
@@ -130,6 +130,8 @@ def migrate(session: Session, contracts: Iterable[Contract]) -> None:
     for contract in contracts:
         for rollup in contract.rollups:
             session.command(_create_rollup(rollup))
+        for numbering in contract.numberings:
+            session.command(_create_numbering(numbering))
             _add_columns(session, rollup.table, rollup.columns)
     if stored_version < SCHEMA_VERSION:
         session.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION}, now()")
@@ -162,6 +164,14 @@ def _create_rollup(rollup: Rollup) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {name(rollup.table)} ({parts})"
         f" ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY ({names(order)}) {_DURABLE}"
+    )
+
+
+def _create_numbering(numbering: Numbering) -> str:
+    parts = ", ".join((_SPINE[0], *map(_definition, numbering.columns)))
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name(numbering.table)} ({parts})"
+        f" ENGINE = MergeTree ORDER BY (customer, value) {_DURABLE}"
     )
 
 

@@ -201,6 +201,8 @@ class Writer:
             for rollup in self._rollups:
                 if rollup.source == table and (not people or any(one.name == person for one in rollup.columns)):
                     self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
+                    for numbering in () if people else rollup.numberings:
+                        self._session.command(f"ALTER TABLE {schema.name(numbering.table)} DELETE {where}", parameters)
             self.deletions += 1
             return int(count)
 

@@ -138,3 +138,5 @@ def _tables(contract: Contract, settings: Settings) -> Iterator[StoredTable]:
         yield table(facts.name, facts.columns, facts.retention_days, sums=False)
     for rollup in contract.rollups:
         yield table(rollup.table, rollup.columns, rollup.retention_days, sums=True)
+    for numbering in contract.numberings:
+        yield table(numbering.table, numbering.columns, None, sums=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.params import FromQuery
 from litestar.testing import TestClient
+from tests.support.facts import ReadFacts
 
-from raingauge.contract import Decoded, Facts, Meta, Page, Received, Settings, Window
+from raingauge.contract import Decoded, Facts, Received, Settings, Window
 from raingauge.contracts.analytics import ANALYTICS
 from raingauge.contracts.analytics.decode import decode
 from raingauge.contracts.analytics.tables import EVENTS
@@ -178,36 +179,6 @@ def usage() -> Usage:
     return Usage()
 
 
-class ReadFacts(Facts):
-    """One customer's facts over the store of the test, as handlers see them."""
-
-    tier = ""
-    now = NOW
-
-    def __init__(self, store: Store, customer: str) -> None:
-        self._store = store
-        self.customer = customer
-        self.settings = Settings()
-
-    async def rows(self, sql: str, row: type[Any], /, **parameters: object) -> list[Any]:
-        return self._store.reader.rows(sql, {**parameters, "customer": self.customer}, row).rows
-
-    async def page(self, window: Window, sql: str, row: type[Any], /, **parameters: object) -> Page[list[Any]]:
-        first, last = window.days
-        values = {"since": window.since, "until": window.until, "limit": window.limit}
-        rows = await self.rows(sql, row, **{**values, "since_day": first, "until_day": last, **parameters})
-        return Page(rows, Meta(str(window.since), str(window.until), str(self.now), 0, 0.0))
-
-    def rolled(self, table: str) -> str:
-        return self._store.reader.rolled(table)
-
-    async def names(self, keys: Sequence[str]) -> dict[str, str]:
-        return dict.fromkeys(keys, "")
-
-    async def erase(self, table: str) -> int:
-        return self._store.writer.erase(table, self.customer)
-
-
 class Product:
     """The contract over a store: events in, answers of the reads out."""
 
@@ -217,7 +188,7 @@ class Product:
         self.customer = CUSTOMER
 
         async def facts() -> Facts:
-            return ReadFacts(store, self.customer)
+            return ReadFacts(store, self.customer, NOW)
 
         async def window(since: FromQuery[str], until: FromQuery[str], limit: FromQuery[int] = 1_000) -> Window:
             return Window(
@@ -254,7 +225,7 @@ class Product:
 
     def totals(self) -> dict[str, float]:
         """The samples for Prometheus by their labels."""
-        found = asyncio.run(cast(Any, ANALYTICS.prometheus)(ReadFacts(self._store, self.customer), 1))
+        found = asyncio.run(cast(Any, ANALYTICS.prometheus)(ReadFacts(self._store, self.customer, NOW), 1))
         return {sample.labels: sample.value for family in found for sample in family.samples}
 
     def ask(self, read: str, **query: str) -> list[dict[str, Any]]:

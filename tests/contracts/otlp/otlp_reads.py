@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +13,9 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.params import FromQuery
 from litestar.testing import TestClient
+from tests.support.facts import ReadFacts
 
-from raingauge.contract import Facts, Family, Meta, Page, Parts, Person, Received, Settings, Window
+from raingauge.contract import Facts, Family, Person, Received, Window
 from raingauge.contracts.otlp import OTLP
 from raingauge.store.arrow import build
 from raingauge.store.store import Store
@@ -22,47 +23,6 @@ from raingauge.store.writer import InsertBatch
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CUSTOMER = "cust_0123456789abcdef"
-
-
-class ReadFacts(Facts):
-    """One customer's facts, as handlers see them."""
-
-    tier = ""
-    now = NOW
-
-    def __init__(self, store: Store, customer: str, people: dict[str, str]) -> None:
-        self._store = store
-        self._people = people
-        self.customer = customer
-        self.settings = Settings()
-
-    async def rows(self, sql: str, row: type[Any], /, **parameters: object) -> list[Any]:
-        return self._store.reader.rows(sql, {**parameters, "customer": self.customer}, row).rows
-
-    async def page(self, window: Window, sql: str, row: type[Any], /, **parameters: object) -> Page[list[Any]]:
-        first, last = window.days
-        values = {"since": window.since, "until": window.until, "limit": window.limit}
-        rows = await self.rows(sql, row, **{**values, "since_day": first, "until_day": last, **parameters})
-        return Page(rows, Meta(str(window.since), str(window.until), str(self.now), 0, 0.0))
-
-    def rolled(self, table: str) -> str:
-        return self._store.reader.rolled(table)
-
-    def parts(self, table: str) -> Parts:
-        return self._store.reader.parts(table)
-
-    async def columns(
-        self, window: Window, statements: Mapping[str, str], /, **parameters: object
-    ) -> Page[dict[str, pa.Table]]:
-        values = {"since": window.since, "until": window.until, "limit": window.limit, "customer": self.customer}
-        found = {name: self._store.reader.columns(sql, values | parameters) for name, sql in statements.items()}
-        return Page(found, Meta(str(window.since), str(window.until), str(self.now), 0, 0.0))
-
-    async def names(self, keys: Sequence[str]) -> dict[str, str]:
-        return {key: self._people[key] for key in keys if key in self._people}
-
-    async def erase(self, table: str) -> int:
-        return self._store.writer.erase(table, self.customer)
 
 
 class Agents:
@@ -75,7 +35,7 @@ class Agents:
         self.customer = customer
 
         async def facts() -> Facts:
-            return ReadFacts(store, self.customer, self.people)
+            return ReadFacts(store, self.customer, NOW, self.people)
 
         async def window(
             since: FromQuery[str] = "2026-11-13T12:00:00",
@@ -119,7 +79,7 @@ class Agents:
     def families(self) -> list[Family]:
         """What the contract shows on GET /metrics."""
         assert OTLP.prometheus is not None
-        return list(asyncio.run(_awaited(OTLP.prometheus(ReadFacts(self._store, self.customer, self.people), 1))))
+        return list(asyncio.run(_awaited(OTLP.prometheus(ReadFacts(self._store, self.customer, NOW, self.people), 1))))
 
     def ask(self, read: str, **query: Any) -> Any:
         """The `data` of a read over the seven days before noon of 2026-11-20, unless `query` says another window."""

@@ -8,8 +8,9 @@ from raingauge.contract import Contract
 from raingauge.contracts.analytics.connect import CONNECTIONS
 from raingauge.contracts.analytics.exposition import families
 from raingauge.contracts.analytics.intake import COLLECT, COLLECT_SLASHES
+from raingauge.contracts.analytics.parts import ROLLUP_DAYS
 from raingauge.contracts.analytics.reads import HANDLERS
-from raingauge.contracts.analytics.rollups import ROLLUP_DAYS, ROLLUPS
+from raingauge.contracts.analytics.rollups import ROLLUPS
 from raingauge.contracts.analytics.tables import EVENTS, RETENTION_DAYS
 
 ANALYTICS: Final = Contract(

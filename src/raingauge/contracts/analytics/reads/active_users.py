@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, users
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, of_everybody, statement
 from raingauge.contracts.analytics.tables import EVENTS
 
 
@@ -49,17 +49,23 @@ _BUCKETS: Final = {
     "month": "toStartOfMonth(day)",
     "window": "{first_day:Date}",
 }
-# An installation id is shared or not, so the two sets are disjoint and only the small one is built.
+# United first by what they are counted for, so that each set is read once.
 _SQL: Final = """
-    SELECT toString($bucket) AS period,
-        uniqExactIf(installation, counted) AS installations,
-        uniqExactIf(instance, counted AND instance != 0) AS instances,
-        uniqExactIf(intHash64(installation) + instance, counted) AS pairs,
-        installations - uniqExactIf(installation, counted AND shared) AS unshared,
-        uniqExactIf(shared_session, counted AND shared_session != 0) AS shared_sessions,
-        uniqExact(installation) AS all_versions
-    FROM $users WHERE $filter
-    GROUP BY period ORDER BY period LIMIT {limit:UInt32}
+    SELECT toString(bucket) AS period,
+        groupBitmapMergeIf(u.installations, counted) AS installations,
+        groupBitmapMergeIf(u.instances, counted) AS instances,
+        groupBitmapMergeIf(u.pairs, counted) AS pairs,
+        groupBitmapMergeIf(u.installations, counted AND NOT shared) AS unshared,
+        groupBitmapMergeIf(u.shared_sessions, counted) AS shared_sessions,
+        groupBitmapMerge(u.installations) AS all_versions
+    FROM (
+        SELECT $bucket AS bucket, counted, shared,
+            groupBitmapMergeState(installations) AS installations, groupBitmapMergeState(instances) AS instances,
+            groupBitmapMergeState(pairs) AS pairs, groupBitmapMergeStateIf(shared_sessions, shared) AS shared_sessions
+        FROM $activity WHERE $filter
+        GROUP BY bucket, counted, shared
+    ) AS u
+    GROUP BY bucket ORDER BY bucket LIMIT {limit:UInt32}
 """
 _REPEATS: Final = """
     SELECT label AS installation, count() AS duplicates, countIf(conflict) AS conflicts
@@ -86,5 +92,5 @@ async def active_users(
     """Active installations and instances by period, with and without shared ids; or who sends events twice."""
     if by == "duplicates":
         return await facts.page(window, _REPEATS, Repeats, source=EVENTS.name, **bound(window, filters))
-    sql = users(facts, _SQL, filters, bucket=_BUCKETS[period])
+    sql = statement(facts, of_everybody(_SQL, filters), filters, bucket=_BUCKETS[period])
     return await facts.page(window, sql, ActiveUsers, **bound(window, filters))

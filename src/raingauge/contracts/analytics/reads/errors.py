@@ -36,8 +36,7 @@ _CORRECTED: Final = """
         SELECT error_category, code, module, max(f.provider) AS provider, max(f.model) AS model, installation,
             greatest(sum(raised), sum(failed)) AS happened
         FROM $failures AS f WHERE $filter
-        GROUP BY occurred_at, installation, session, module, owner_module, execution_kind, phase, loop_stage,
-            error_category, code, tool_name
+        GROUP BY failure, installation, error_category, code, module
     ) GROUP BY $key ORDER BY errors DESC, $key LIMIT {limit:UInt32}
 """
 
@@ -50,5 +49,5 @@ async def errors(
     view: View = "contract",
 ) -> Page[list[Errors]]:
     """Errors by category, code, module, provider and model, most frequent first."""
-    sql = statement(facts, _CORRECTED if view == "corrected" else _CONTRACT, key=_KEY)
+    sql = statement(facts, _CORRECTED if view == "corrected" else _CONTRACT, filters, key=_KEY)
     return await facts.page(window, sql, Errors, **bound(window, filters, view))

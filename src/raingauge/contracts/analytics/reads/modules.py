@@ -34,8 +34,8 @@ class EventUse(msgspec.Struct, frozen=True):
 
 _MODULES: Final = """
     SELECT module, sum(used) - {corrected:UInt8} * sum(twins) AS events, sum(raised) AS errors,
-        uniqExact(installation) AS installations
-    FROM $activity WHERE counted AND $filter
+        groupBitmapMerge(a.installations) AS installations
+    FROM $activity AS a WHERE counted AND $filter
     GROUP BY module ORDER BY events DESC, module LIMIT {limit:UInt32}
 """
 _EVENTS: Final = """
@@ -56,5 +56,5 @@ async def modules(
     """Events, errors and installations of each module; or what the background modules did."""
     values = bound(window, filters, view)
     if by == "event":
-        return await facts.page(window, statement(facts, _EVENTS), EventUse, **values)
-    return await facts.page(window, statement(facts, _MODULES), ModuleUse, **values)
+        return await facts.page(window, statement(facts, _EVENTS, filters), EventUse, **values)
+    return await facts.page(window, statement(facts, _MODULES, filters), ModuleUse, **values)

@@ -11,7 +11,9 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STAGES, STEPS, TOOLS, TURNS, USERS
+from raingauge.contracts.analytics.loops import SESSION_DAYS, SESSION_SETS, TURNS
+from raingauge.contracts.analytics.parts import STAGES
+from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STEPS, STOPS, TOOLS, USERS
 
 Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
 View: TypeAlias = Annotated[
@@ -36,8 +38,25 @@ class Filters:
     deployment_mode: str
     audience: Audience
 
+    @property
+    def condition(self) -> str:
+        """SQL that names only what is restricted: a column that is not named is not read from disk."""
+        wanted = [f"{_COLUMNS.get(name, name)} = {{{name}:String}}" for name, value in self.values.items() if value]
+        return " AND ".join(("day BETWEEN {first_day:Date} AND {last_day:Date}", *wanted, *_AUDIENCES[self.audience]))
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Each restriction but the audience by its name."""
+        return {name: value for name, value in asdict(self).items() if name != "audience"}
+
 
 UNFILTERED: Final = Filters("", "", "", "", "", "", "", "all")
+_COLUMNS: Final = {"version": "app_version"}
+_AUDIENCES: Final[dict[Audience, tuple[str, ...]]] = {
+    "all": (),
+    "ordinary": ("module = 'session'", "owner_module = 'session'", "execution_kind = 'user_session'"),
+    "always_on": ("module = 'session'", "owner_module = 'always_on'"),
+}
 
 
 async def _filters(
@@ -59,44 +78,37 @@ async def _filters(
 FILTERS: Final = {"filters": Provide(_filters)}
 """The dependency that gives a handler its `filters: Filters`."""
 
-_DAYS: Final = "day BETWEEN {first_day:Date} AND {last_day:Date}"
-_FILTER: Final = """(
-    $days
-    AND ({module:String} = '' OR module = {module:String})
-    AND ({owner_module:String} = '' OR owner_module = {owner_module:String})
-    AND ({execution_kind:String} = '' OR execution_kind = {execution_kind:String})
-    AND ({phase:String} = '' OR phase = {phase:String})
-    AND ({version:String} = '' OR app_version = {version:String})
-    AND ({platform:String} = '' OR platform = {platform:String})
-    AND ({deployment_mode:String} = '' OR deployment_mode = {deployment_mode:String})
-    AND ({audience:String} != 'ordinary'
-        OR module = 'session' AND owner_module = 'session' AND execution_kind = 'user_session')
-    AND ({audience:String} != 'always_on' OR module = 'session' AND owner_module = 'always_on')
-)""".replace("$days", _DAYS)
 _ROLLUPS: Final = {
-    "activity": ACTIVITY.table, "all_users": USERS.table, "steps": STEPS.table, "tools": TOOLS.table,
-    "turns": TURNS.table, "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
+    "activity": ACTIVITY.table, "user_days": USERS.table, "steps": STEPS.table, "stops": STOPS.table,
+    "tools": TOOLS.table, "turns": TURNS.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
+    "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
+_WITHOUT_DIMENSIONS: Final = {"$activity": "$user_days", "$sessions": "$session_days"}
+"""Smaller tables for reads that want everybody."""
+# Scheduled turns look like ordinary chat except for the id of their run.
+_NAMES: Final = {
+    "scheduled": "run IN (SELECT run FROM $cron_runs)",
+    "stages": ", ".join(f"'{stage}'" for stage in STAGES),
+}
 
 
-def statement(facts: Facts, sql: str, view: View = "contract", **parts: str) -> str:
-    """SQL with `$filter`, `$wanted`, `$stages` and the names of rollups (`$turns`, …) filled in.
+def statement(facts: Facts, sql: str, filters: Filters = UNFILTERED, /, **parts: str) -> str:
+    """SQL with `$filter`, `$scheduled`, `$stages`, the names of rollups (`$turns`, …) and `parts` filled in.
 
-    `$wanted` is the filter for turns: the corrected view leaves out those that a schedule began, which look like
-    ordinary chat except for the id of their run. `parts` fill what else the statement leaves open: expressions of this
-    folder, never what a caller sent.
+    `$scheduled` tells whether a turn was begun by a schedule. `parts` are SQL of this folder, never what a caller sent.
     """
-    wanted = "$filter AND run NOT IN (SELECT run FROM $cron_runs)" if view == "corrected" else "$filter"
-    sql = sql.replace("$wanted", wanted)
+    sql = Template(sql).safe_substitute(parts | {"filter": filters.condition})
+    sql = Template(sql).safe_substitute(_NAMES)
     sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in sql}
-    stages = ", ".join(f"'{stage}'" for stage in STAGES)
-    return Template(sql).substitute(sources, filter=_FILTER, stages=f"[{stages}]", **parts)
+    return Template(sql).substitute(sources)
 
 
-def users(facts: Facts, sql: str, filters: Filters, **parts: str) -> str:
-    """`statement` with `$users`: who was active, from the smallest table that knows all filters."""
-    source, condition = ("$all_users", _DAYS) if filters == UNFILTERED else ("$activity", "$filter")
-    return statement(facts, sql.replace("$users", source).replace("$filter", condition), "contract", **parts)
+def of_everybody(sql: str, filters: Filters) -> str:
+    """A statement that asks the smallest tables that know all filters; it must not name a dimension itself."""
+    if filters == UNFILTERED:
+        for full, small in _WITHOUT_DIMENSIONS.items():
+            sql = sql.replace(full, small)
+    return sql
 
 
 def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:
@@ -107,7 +119,7 @@ def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str
     """
     first, last = window.days
     return {
-        **asdict(filters),
+        **filters.values,
         "first_day": first,
         "last_day": last,
         "since_day": max(first - timedelta(days=1), FIRST_DAY),

@@ -9,7 +9,15 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, FIRST_DAY, Filters, View, bound, users
+from raingauge.contracts.analytics.reads.query import (
+    FILTERS,
+    FIRST_DAY,
+    Filters,
+    View,
+    bound,
+    of_everybody,
+    statement,
+)
 
 
 class Cohort(msgspec.Struct, frozen=True):
@@ -23,15 +31,22 @@ class Cohort(msgspec.Struct, frozen=True):
 
 
 _SQL: Final = """
-    SELECT toString(first_week) AS cohort, intDiv(active_week - first_week, 7) AS week,
-        max(count()) OVER (PARTITION BY first_week) AS size, count() AS active, active / size AS rate
-    FROM (
-        SELECT min(toMonday(day)) AS first_week, arrayJoin(groupUniqArray(toMonday(day))) AS active_week
-        FROM $users WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
-        GROUP BY installation
+    WITH weeks AS (
+        SELECT toMonday(day) AS week, groupBitmapMergeState(installations) AS active
+        FROM $activity WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
+        GROUP BY week
     )
-    WHERE first_week >= toMonday({cohorts_from:Date})
-    GROUP BY first_week, active_week ORDER BY first_week, active_week LIMIT {limit:UInt32}
+    SELECT toString(first.week) AS cohort, intDiv(later.week - first.week, 7) AS week,
+        bitmapCardinality(first.fresh) AS size, bitmapAndCardinality(first.fresh, later.active) AS active,
+        active / size AS rate
+    FROM (
+        SELECT week, bitmapAndnot(active, groupBitmapMergeState(active) OVER (
+            ORDER BY week ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )) AS fresh
+        FROM weeks
+    ) AS first CROSS JOIN weeks AS later
+    WHERE first.week >= toMonday({cohorts_from:Date}) AND later.week >= first.week AND active > 0
+    ORDER BY first.week, later.week LIMIT {limit:UInt32}
 """
 
 
@@ -44,6 +59,5 @@ async def retention(
 ) -> Page[list[Cohort]]:
     """Weekly cohorts of installations; `corrected` leaves out the well-known shared ids."""
     everything = {"since_day": FIRST_DAY, "first_day": FIRST_DAY, "cohorts_from": window.days[0]}
-    return await facts.page(
-        window, users(facts, _SQL, filters), Cohort, **{**bound(window, filters, view), **everything}
-    )
+    sql = statement(facts, of_everybody(_SQL, filters), filters)
+    return await facts.page(window, sql, Cohort, **{**bound(window, filters, view), **everything})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
-from msgspec.structs import replace
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, of_everybody, statement
 
 
 class Turns(msgspec.Struct, frozen=True):
@@ -40,14 +40,6 @@ class Turns(msgspec.Struct, frozen=True):
     seconds_p95: float | None = None
 
 
-class Duration(msgspec.Struct, frozen=True):
-    """How long turns took, in seconds."""
-
-    key: str
-    seconds_p50: float
-    seconds_p95: float
-
-
 class StopReason(msgspec.Struct, frozen=True):
     """Why turns ended: `share` of all `turns` that said why."""
 
@@ -65,48 +57,96 @@ class ToolUse(msgspec.Struct, frozen=True):
     error_rate: float | None
 
 
+class _Sums(NamedTuple):
+    """What is counted of one key."""
+
+    events: int
+    sessions: int
+    installations: int
+    turns: int
+    ended: int
+    completed: int
+    completed_sessions: int
+    error_sessions: int
+    tool_calls: int
+    tool_errors: int
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    key: str
+    sums: _Sums
+
+
+class _Took(msgspec.Struct, frozen=True):
+    key: str
+    seconds_p50: float
+    seconds_p95: float
+
+
 class _Key(NamedTuple):
-    """What rows are grouped by: of one daily row, of a turn's daily rows together, and as text of the latter."""
+    """What rows are grouped by: of one row, and of several rows of one turn together."""
 
     row: str
-    turn: str
-    text: str
+    merged: str
 
 
 _KEYS: Final = {
-    "total": _Key("''", "0", "''"),
-    "day": _Key("toString(day)", "max(day)", "toString(merged)"),
-    "phase": _Key("phase", "max(phase)", "merged"),
-    "version": _Key("app_version", "max(app_version)", "merged"),
+    "total": _Key("''", "''"),
+    "day": _Key("day", "max(day)"),
+    "phase": _Key("phase", "max(phase)"),
+    "version": _Key("app_version", "max(app_version)"),
 }
-_TURNS: Final = """
-    SELECT $row AS key, sum(r.events) AS events,
-        uniqExactIf(session, session != 0) AS sessions, uniqExact(installation) AS installations,
-        sum(starts) AS turns,
-        if({corrected:UInt8}, sum(r.ended), sum(end_rows)) AS ended,
-        if({corrected:UInt8}, sum(r.completed), sum(end_rows_good)) AS completed,
-        completed / nullIf(ended, 0) AS success_rate,
-        uniqExactIf(session, session != 0 AND r.completed > 0) AS completed_sessions,
-        uniqExactIf(session, session != 0 AND r.raised > 0) AS error_sessions,
-        if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)) AS tool_calls,
-        if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad)) AS tool_errors,
-        tool_errors / nullIf(tool_calls, 0) AS tool_error_rate
-    FROM $turns AS r WHERE $wanted GROUP BY key ORDER BY key LIMIT {limit:UInt32}
+_ALL: Final = """
+    SELECT toString($row) AS key, (
+        sum(events), groupBitmapMerge(sessions), groupBitmapMerge(installations), sum(starts),
+        if({corrected:UInt8}, sum(ended), sum(end_rows)), if({corrected:UInt8}, sum(completed), sum(end_rows_good)),
+        groupBitmapMergeIf(sessions, completed_any), groupBitmapMergeIf(sessions, raised_any),
+        if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)),
+        if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad))
+    ) AS sums
+    FROM $sessions WHERE $filter GROUP BY key ORDER BY key LIMIT {limit:UInt32}
+"""
+# What all this would be less without scheduled turns, seen in everything about the sessions and installations that
+# have any: a session with other turns as well stays.
+_SCHEDULED: Final = """
+    SELECT toString($row) AS key, (
+        sumIf(events, begun), uniqExactIf(session, session != 0) - uniqExactIf(session, session != 0 AND NOT begun),
+        uniqExact(installation) - uniqExactIf(installation, NOT begun), sumIf(starts, begun),
+        sumIf(ended, begun), sumIf(completed, begun),
+        uniqExactIf(session, session != 0 AND completed > 0)
+            - uniqExactIf(session, session != 0 AND completed > 0 AND NOT begun),
+        uniqExactIf(session, session != 0 AND raised > 0)
+            - uniqExactIf(session, session != 0 AND raised > 0 AND NOT begun),
+        sumIf(calls_worked + call_errors, begun), sumIf(call_errors, begun)
+    ) AS sums
+    FROM (SELECT *, $scheduled AS begun FROM $turns)
+    WHERE $filter AND (
+        session IN (SELECT session FROM $turns WHERE session != 0 AND $scheduled)
+        OR installation IN (SELECT installation FROM $turns WHERE $scheduled)
+    )
+    GROUP BY key
 """
 # A turn over midnight lies in two daily rows; it counts where it ended.
 _DURATIONS: Final = """
-    SELECT $text AS key, quantilesExact(0.5, 0.95)(finished - started) AS took_ms,
+    WITH halved AS (SELECT run FROM $turns WHERE half)
+    SELECT toString(bucket) AS key, quantilesExact(0.5, 0.95)(took) AS took_ms,
         took_ms[1] / 1000 AS seconds_p50, took_ms[2] / 1000 AS seconds_p95
     FROM (
-        SELECT $turn AS merged, min(started_ms) AS started, max(ended_ms) AS finished
-        FROM $turns WHERE run != 0 AND starts + ended > 0 AND $wanted GROUP BY run
-        HAVING finished >= started
-    ) GROUP BY key
+        SELECT $row AS bucket, took_ms AS took FROM $turns
+        WHERE took_ms >= 0 AND run NOT IN (halved) AND $wanted
+        UNION ALL
+        SELECT $merged AS bucket, max(ended_ms) - min(started_ms) AS took FROM $turns
+        WHERE (took_ms >= 0 OR half) AND run IN (halved) AND $wanted
+        GROUP BY run HAVING took >= 0
+    ) GROUP BY bucket
 """
 _STOP_REASONS: Final = """
-    SELECT arrayJoin(stop_reasons) AS stop_reason, count() AS turns, turns / sum(count()) OVER () AS share
-    FROM $turns WHERE $wanted
-    GROUP BY stop_reason ORDER BY turns DESC, stop_reason LIMIT {limit:UInt32}
+    SELECT stop_reason, sum(ended) AS turns, turns / sum(sum(ended)) OVER () AS share FROM (
+        SELECT stop_reason, toInt64(turns) AS ended FROM $stops WHERE $filter
+        UNION ALL
+        SELECT arrayJoin(stop_reasons), toInt64(-1) FROM $turns WHERE {corrected:UInt8} AND $filter AND $scheduled
+    )
+    GROUP BY stop_reason HAVING turns > 0 ORDER BY turns DESC, stop_reason LIMIT {limit:UInt32}
 """
 _TOOLS: Final = """
     SELECT tool_name,
@@ -131,19 +171,41 @@ async def sessions(
     """Turns of the agent loop: sessions, outcomes, durations; or stop reasons; or tools."""
     values = bound(window, filters, view)
     if by == "stop_reason":
-        return await facts.page(window, statement(facts, _STOP_REASONS, view), StopReason, **values)
+        return await facts.page(window, statement(facts, _STOP_REASONS, filters), StopReason, **values)
     if by == "tool":
-        return await facts.page(window, statement(facts, _TOOLS, view), ToolUse, **values)
+        return await facts.page(window, statement(facts, _TOOLS, filters), ToolUse, **values)
     key = _KEYS[by]
-    page, durations = await asyncio.gather(
-        facts.page(window, statement(facts, _TURNS, view, row=key.row), Turns, **values),
-        facts.rows(statement(facts, _DURATIONS, view, turn=key.turn, text=key.text), Duration, **values),
+    everything = of_everybody(_ALL, filters) if by in {"total", "day"} else _ALL
+    wanted = "$filter AND NOT $scheduled" if view == "corrected" else "$filter"
+    durations = _DURATIONS.replace("$wanted", wanted)
+    page, took, scheduled = await asyncio.gather(
+        facts.page(window, statement(facts, everything, filters, row=key.row), _Counted, **values),
+        facts.rows(statement(facts, durations, filters, row=key.row, merged=key.merged), _Took, **values),
+        _scheduled(facts, filters, key, view, values),
     )
-    took = {found.key: found for found in durations}
-    rows = [
-        replace(row, seconds_p50=found.seconds_p50, seconds_p95=found.seconds_p95)
-        if (found := took.get(row.key))
-        else row
-        for row in page.data
-    ]
-    return Page(rows, page.meta)
+    return Page([*_turns(page.data, scheduled, took)], page.meta)
+
+
+async def _scheduled(facts: Facts, filters: Filters, key: _Key, view: View, values: dict[str, Any]) -> list[_Counted]:
+    if view == "contract":
+        return []
+    return await facts.rows(statement(facts, _SCHEDULED, filters, row=key.row), _Counted, **values)
+
+
+def _turns(counted: list[_Counted], scheduled: list[_Counted], took: list[_Took]) -> Iterator[Turns]:
+    """The sums without what is due to scheduled turns, and how long the others took."""
+    less = {found.key: found.sums for found in scheduled}
+    seconds = {found.key: (found.seconds_p50, found.seconds_p95) for found in took}
+    for key, sums in ((found.key, found.sums) for found in counted):
+        left = _Sums(*(all_ - some for all_, some in zip(sums, less[key], strict=True))) if key in less else sums
+        if left.events:
+            yield Turns(
+                key, left.events, left.sessions, left.installations, left.turns, left.ended, left.completed,
+                _rate(left.completed, left.ended), left.completed_sessions, left.error_sessions,
+                left.tool_calls, left.tool_errors, _rate(left.tool_errors, left.tool_calls),
+                *seconds.get(key, (None, None)),
+            )  # fmt: skip
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
