@@ -20,6 +20,9 @@ _NAME: Final = "LowCardinality(String)"
 _SUM_CODEC: Final = "ZSTD(1)"
 _ID_PAIRS: Final = "Array(Tuple(id String, parent String, agent String))"
 
+WHERE: Final = "{where}"
+"""What the spine puts its condition in the place of."""
+
 DIMENSIONS: Final = ("source", "user", "repo", "team", "model", "effort", "query_source", "session")
 """What usage can be grouped and filtered by, besides its hour."""
 
@@ -245,62 +248,98 @@ _GROUPS: Final = (
     _measure("errors"),
     _measure("tool_calls"),
 )
-_GROUP_SELECT: Final = """
-    max(CAST(f.session AS String)) AS session, max(CAST(f.user AS String)) AS user, max(CAST(f.repo AS String)) AS repo,
-    min(CAST(f.source AS String)) AS source,
-    min(toUnixTimestamp64Micro(f.time) - $before) AS started_us, max(toUnixTimestamp64Micro(f.time) + $after) AS ended_us,
-    groupUniqArrayIf(CAST(f.model AS String), f.model != '') AS models,
-    sumMapIf(map(CAST(f.tool AS String), toUInt64(1)), f.tool != '' AND $ran) AS tools,
-    groupUniqArrayIf((CAST(f.agent_id AS String), CAST(f.parent_agent_id AS String), CAST(f.agent AS String)), f.agent_id != '')
-        AS agents,
-    sumMapIf(map(CAST(f.agent AS String), toInt64($nano)), f.agent_id != '' OR f.query_source = 'subagent') AS agent_nano,
-    sum($nano) AS cost_nano, sumIf($nano, f.cost_source = 'estimated') AS estimated_nano, $tokens,
-    toInt64(countIf($spends)) AS requests, toInt64(countIf(f.cost_source != 'none')) AS priced,
-    toInt64(countIf($failed)) AS errors, toInt64(countIf($ran)) AS tool_calls
-"""
+_SAME: Final = {
+    "session": "max(CAST(f.session AS String))",
+    "user": "max(CAST(f.user AS String))",
+    "repo": "max(CAST(f.repo AS String))",
+    "source": "min(CAST(f.source AS String))",
+    "started_us": "min(toUnixTimestamp64Micro(f.time) - $before)",
+    "ended_us": "max(toUnixTimestamp64Micro(f.time) + $after)",
+    "models": "groupUniqArrayIf(CAST(f.model AS String), f.model != '')",
+    "tools": "sumMapIf(map(CAST(f.tool AS String), toUInt64(1)), f.tool != '' AND $ran)",
+    "agents": "groupUniqArrayIf((CAST(f.agent_id AS String), CAST(f.parent_agent_id AS String), CAST(f.agent AS String)), f.agent_id != '')",
+    "agent_nano": "sumMapIf(map(CAST(f.agent AS String), toInt64($nano)), f.agent_id != '' OR f.query_source = 'subagent')",
+    "cost_nano": "sum($nano)",
+    "estimated_nano": "sumIf($nano, f.cost_source = 'estimated')",
+    **{name: f"sum(toInt64(f.{name}))" for name in TOKENS},
+    "requests": "toInt64(countIf($spends))",
+    "priced": "toInt64(countIf(f.cost_source != 'none'))",
+    "errors": "toInt64(countIf($failed))",
+    "tool_calls": "toInt64(countIf($ran))",
+}
 
 
-def _group_select(before: str, after: str, ran: str, failed: str) -> str:
-    return Template(_GROUP_SELECT).safe_substitute(before=before, after=after, ran=ran, failed=failed)
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Facts of one prompt or trace together: how to make each column, and the rollup that is made so.
+
+    `values` are SQL by column; `source` is `<facts> AS f WHERE {where} AND …` and `by` what groups are told apart by.
+    """
+
+    rollup: Rollup
+    values: Mapping[str, str]
+    source: str
+    by: str
 
 
-PROMPTS: Final = Rollup(
-    table="prompts",
-    columns=(
+def _groups(
+    name: str, table: Table, columns: tuple[Column, ...], own: Mapping[str, str], where: str, by: str, **words: str
+) -> Groups:
+    values = {column: _filled(_with(text, words)) for column, text in {**own, **_SAME}.items()}
+    source, by = _filled(f"{table.name} AS f WHERE {{where}} AND {where}"), f"customer, day, {by}"
+    told = ", ".join(f"{text} AS {column}" if text != column else column for column, text in values.items())
+    rollup = Rollup(
+        table=name,
+        columns=(*columns, *_GROUPS),
+        order=(columns[0].name,),
+        source=table.name,
+        select=f"SELECT customer, day, {told} FROM {source} GROUP BY {by}",
+        retention_days=RETENTION_DAYS,
+    )
+    return Groups(rollup, values, source, by)
+
+
+def _with(text: str, words: Mapping[str, str]) -> str:
+    return Template(text).safe_substitute(words)
+
+
+PROMPTS: Final = _groups(
+    "prompts",
+    EVENTS,
+    (
         Column("prompt", _NAME, "the tool's random id of the prompt"),
         Column("traces", "Array(FixedString(16))", "random ids of the prompt's traces"),
-        *_GROUPS,
     ),
-    order=("prompt",),
-    source=EVENTS.name,
+    {"prompt": "prompt", "traces": "groupUniqArrayIf(trace_id, trace_id != $zero_trace)"},
+    "$of_agents AND (f.prompt != '' OR f.session != '')",
+    "prompt, if(f.prompt = '', f.session, '')",
     # An event is written when its work is over.
-    select=_filled(f"""
-    SELECT customer, day, prompt, groupUniqArrayIf(trace_id, trace_id != $zero_trace) AS traces,
-        {_group_select("toInt64(least(f.duration_us, 86400000000))", "0", "$event_tool", "$event_failed")}
-    FROM events AS f WHERE {{where}} AND $of_agents AND (f.prompt != '' OR f.session != '')
-    GROUP BY customer, day, prompt, if(f.prompt = '', f.session, '')
-    """),
-    retention_days=RETENTION_DAYS,
+    before="toInt64(least(f.duration_us, 86400000000))",
+    after="0",
+    ran="$event_tool",
+    failed="$event_failed",
 )
-TRACES: Final = Rollup(
-    table="traces",
-    columns=(
+TRACES: Final = _groups(
+    "traces",
+    SPANS,
+    (
         Column("trace_id", "FixedString(16)", "random id of the trace"),
         Column("prompt", _NAME, "the prompt, when the spans say it"),
         Column("spans", "Int64", "how many spans", _SUM_CODEC),
         Column("hosts", "Array(FixedString(8))", "random ids of the spans that requests and tool calls hang under"),
-        *_GROUPS,
     ),
-    order=("trace_id",),
-    source=SPANS.name,
-    select=_filled(f"""
-    SELECT customer, day, trace_id, max(CAST(f.prompt AS String)) AS prompt, toInt64(count()) AS spans,
-        groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (f.model != '' OR $span_tool)) AS hosts,
-        {_group_select("0", "toInt64(least(f.duration_us, 31536000000000))", "$span_tool", "$span_failed")}
-    FROM spans AS f WHERE {{where}} AND $of_agents
-    GROUP BY customer, day, trace_id
-    """),
-    retention_days=RETENTION_DAYS,
+    {
+        "trace_id": "trace_id",
+        "prompt": "max(CAST(f.prompt AS String))",
+        "spans": "toInt64(count())",
+        "hosts": "groupUniqArrayIf(parent_span_id, parent_span_id != $zero_span AND (f.model != '' OR $span_tool))",
+    },
+    "$of_agents",
+    "trace_id",
+    before="0",
+    after="toInt64(least(f.duration_us, 31536000000000))",
+    ran="$span_tool",
+    failed="$span_failed",
 )
 DECISIONS: Final = Rollup(
     table="rollups_daily_decisions",
@@ -322,4 +361,12 @@ DECISIONS: Final = Rollup(
     retention_days=RETENTION_DAYS,
 )
 
-ROLLUPS: Final = (USAGE_EVENTS.rollup, USAGE_SPANS.rollup, USAGE_POINTS.rollup, CUMULATIVE, PROMPTS, TRACES, DECISIONS)
+ROLLUPS: Final = (
+    USAGE_EVENTS.rollup,
+    USAGE_SPANS.rollup,
+    USAGE_POINTS.rollup,
+    CUMULATIVE,
+    PROMPTS.rollup,
+    TRACES.rollup,
+    DECISIONS,
+)

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from raingauge.contracts.otlp.reads.decisions import tool_decisions
 from raingauge.contracts.otlp.reads.people import active_users
-from raingauge.contracts.otlp.reads.prompts import subagent_stats, top_prompts
+from raingauge.contracts.otlp.reads.prompts import top_prompts
 from raingauge.contracts.otlp.reads.spend import cache_hit, cost_trend, rollups
+from raingauge.contracts.otlp.reads.subagents import subagent_stats
 from raingauge.contracts.otlp.reads.tree import spans_tree
 
 HANDLERS: Final[tuple[Any, ...]] = (

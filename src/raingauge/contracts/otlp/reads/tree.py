@@ -161,7 +161,7 @@ class _Asked:
         return await self._found("session", everything, sessions=self.sessions)
 
     async def _of_prompt(self, everything: dict[str, date]) -> tuple[list[_Trace], int, int]:
-        sql = _PROMPT.replace("$prompts", self.facts.rolled(PROMPTS.table))
+        sql = _PROMPT.replace("$prompts", self.facts.rolled(PROMPTS.rollup.table))
         found = await self.facts.rows(sql, _Prompt, **everything, id=self.prompt)
         if not found or not found[0].traces:
             return await self._found("prompt", everything, id=self.prompt)
@@ -169,7 +169,7 @@ class _Asked:
         begin, end = (datetime.fromtimestamp(us / 1_000_000, UTC) for us in (told.started_us, told.ended_us))
         near = {"since_day": (begin - timedelta(days=1)).date(), "until_day": (end + timedelta(days=1)).date()}
         traces, from_us, to_us = await self._found("traces", near, traces=told.traces)
-        sql = _SHARED.replace("$prompts", self.facts.rolled(PROMPTS.table))
+        sql = _SHARED.replace("$prompts", self.facts.rolled(PROMPTS.rollup.table))
         shared = await self.facts.rows(sql, _Shared, **near, traces=told.traces)
         if shared[0].prompts > 1:
             # Several prompts of one caller's trace: spans know no prompt, so time has to tell.
@@ -177,7 +177,7 @@ class _Asked:
         return traces, from_us, to_us
 
     async def _found(self, by: str, days: dict[str, date], **values: object) -> tuple[list[_Trace], int, int]:
-        looked_in = _ONE_TRACE if by == "trace" else self.facts.rolled(TRACES.table)
+        looked_in = _ONE_TRACE if by == "trace" else self.facts.rolled(TRACES.rollup.table)
         sql = _TRACES.replace("$traces", looked_in).replace("$wanted", _WANTED[by])
         traces = await self.facts.rows(sql, _Trace, **days, **values, traces_max=TRACES_MAX)
         if not traces:

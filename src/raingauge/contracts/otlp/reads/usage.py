@@ -169,7 +169,7 @@ class _Builder:
         named = {name: f"${name}" for name in ("user", "repo", "model", "source", "session")}
         self._wanted = filters.condition(**named)
         if filters.tool:
-            self._wanted += f" AND {_SESSIONS_WITH_TOOL.replace('$prompts', facts.rolled(PROMPTS.table))}"
+            self._wanted += f" AND {_SESSIONS_WITH_TOOL.replace('$prompts', facts.rolled(PROMPTS.rollup.table))}"
 
     def of(self, usage: Usage) -> list[str]:
         """For the sums, and for newer facts if there are any."""
