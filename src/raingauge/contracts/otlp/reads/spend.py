@@ -231,10 +231,7 @@ def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
     keys = sorted({*cost, *previous}, key=lambda key: (-cost[key], -previous[key], key))
     return CostTrend(
         [_point(bucket, key, named[key], part) for (bucket, key), part in sorted(points.items())],
-        [
-            CostTotal(key, named[key], usd(cost[key]), usd(previous[key]), cost[key] / total if total else 0.0)
-            for key in keys
-        ],
+        [CostTotal(key, named[key], usd(cost[key]), usd(previous[key]), _share(cost[key], total)) for key in keys],
         usd(total),
         usd(sum(previous.values())),
         usd(cost[""]),
@@ -242,6 +239,11 @@ def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
         _month(rows, IN_WEEK),
         _month(rows, IN_WEEK_BEFORE),
     )
+
+
+def _share(cost: int, total: int) -> float:
+    """Negative spend, which contradictory figures may add up to, is no part of the whole."""
+    return min(max(cost / total, 0.0), 1.0) if total else 0.0
 
 
 def _point(bucket: str, key: str, label: str, rows: list[_CostSums]) -> CostPoint:
