@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from string import Template
 from typing import Final
@@ -24,8 +25,10 @@ PROMPT_FACTS: Final = 100
 PROMPTS_PER_INSERT: Final = 10_000
 SESSION_PROMPTS: Final = 8
 DAYS: Final = 30
-LONG_SESSION: Final = "session-of-a-day"
-LONG_SESSION_SPANS: Final = 50_000
+LONG_SPANS: Final = 50_000
+LONG_TURN_SPANS: Final = 200
+_FAR: Final = 10**9
+"""Number of the long session's first prompt: far beyond all others."""
 
 _PROMPT: Final = """
     intDiv(number, $parts) AS p, number % $parts AS part, p % $users AS u, intDiv(p, $users) AS k,
@@ -126,27 +129,36 @@ def fill(customer: str, facts: int) -> dict[str, object]:
     sessions = -(-prompts // (USERS * SESSION_PROMPTS))
     month_us = DAYS * 86_400_000_000
     begin_us = int(time.time() * 1e6) - month_us + 2 * 3_600_000_000
+    month = {
+        "customer": customer, "users": USERS, "session_prompts": SESSION_PROMPTS, "begin_us": begin_us,
+        "session_us": (month_us - 4 * 3_600_000_000) // (sessions + 1),
+    }  # fmt: skip
+    long = month | {"users": 1, "session_prompts": _FAR // 1_000, "begin_us": begin_us + month_us // 2, "session_us": 0}
     with closing(Store.open(settings, settings.data_dir, CONTRACTS)) as store:
         began = time.perf_counter()
-        for parts, text in _FILL.values():
+        for table, (parts, _) in _FILL.items():
             for start in range(0, prompts, PROMPTS_PER_INSERT):
-                values = {
-                    "customer": customer, "parts": parts, "users": USERS, "session_prompts": SESSION_PROMPTS,
-                    "begin_us": begin_us, "session_us": (month_us - 4 * 3_600_000_000) // (sessions + 1),
-                    "start": start, "count": min(PROMPTS_PER_INSERT, prompts - start), "origin": _ORIGIN,
-                }  # fmt: skip
-                prompt = Template(_PROMPT).substitute(values)
-                store._upkeep.command(Template(text).substitute(values, prompt=prompt))
+                _insert(store, table, parts, start, min(PROMPTS_PER_INSERT, prompts - start), month)
         filled = time.perf_counter()
+        _insert(store, "spans", LONG_TURN_SPANS, _FAR, LONG_SPANS // LONG_TURN_SPANS, long)
     # Opened anew, the writer knows of the rows that it did not write itself.
     with closing(Store.open(settings, settings.data_dir, CONTRACTS)) as store:
         reopened = time.perf_counter()
         store.rollups.run()
+        summed = time.perf_counter()
+        biggest = "SELECT toString(session) FROM spans GROUP BY session ORDER BY count() DESC LIMIT 1"
         return {
             "fill": filled - began,
-            "sums": time.perf_counter() - reopened,
+            "sums": summed - reopened,
             "tables": {table: (rows, size) for table, rows, size in store.system()},
+            "long_session": store._look.rows(biggest)[0][0],
         }
+
+
+def _insert(store: Store, table: str, parts: int, start: int, count: int, values: Mapping[str, object]) -> None:
+    known = {**values, "parts": parts, "start": start, "count": count, "origin": _ORIGIN}
+    prompt = Template(_PROMPT).substitute(known)
+    store._upkeep.command(Template(_FILL[table][1]).substitute(known, prompt=prompt))
 
 
 if __name__ == "__main__":
