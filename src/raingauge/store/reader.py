@@ -26,6 +26,8 @@ from raingauge.store.client import ClientSettings, Session, is_shared
 RowT = TypeVar("RowT")
 
 OWN_CUSTOMER: Final = "{customer:String}"
+COLUMNS_ROWS_MAX: Final = 1_000_000
+"""Most rows that `Reader.columns` takes: they go into sums, not into an answer."""
 REMEMBERED_BYTES: Final = 64 * MIB
 """Results of `Reader.columns` that are kept for whoever asks the same."""
 
@@ -132,7 +134,8 @@ class Reader:
         key = (sql, repr(sorted(named.items())), self._deletions())
         if self._windows.are_fixed and (known := self._remembered.get(key)) is not None:
             return known
-        found = pa.ipc.open_stream(self._answer(sql, named, "ArrowStream")).read_all()
+        bounded = f"{sql} SETTINGS max_result_rows = {COLUMNS_ROWS_MAX}"
+        found = pa.ipc.open_stream(self._answer(bounded, named, "ArrowStream")).read_all()
         self._remembered.put(key, found)
         return found
 
