@@ -1,7 +1,7 @@
 """Pictures of every screen of a running demo: `python -m tests.dashboard.screenshots URL TOKEN [DIRECTORY]`.
 
-Without a directory the two pictures of the README are written to docs/images; with one, every screen in both themes
-and two widths is written there, to be looked at before a change is done.
+Without a directory the pictures of the README are written to docs/images; with one, every screen in both themes and
+two widths is written there, to be looked at before a change is done.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import APIRequestContext, Page
+from tests.support.chromium import chromium
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SCREENS = {"overview": "/", "agents": "/agents", "loops": "/loops", "flags": "/flags", "product": "/product",
            "system": "/system", "settings": "/settings"}  # fmt: skip
-README = {"agents": "/agents?since=30d", "product": "/product?since=30d"}
+README = {"overview": "/", "agents": "/agents?range=30d", "product": "/product?range=30d"}
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
@@ -23,14 +22,24 @@ def picture(page: Page, url: str, file: Path, *, whole: bool) -> None:
     """One screen, once nothing is being fetched any more."""
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    page.locator('main[aria-busy="false"]').wait_for(timeout=60_000)
     page.wait_for_function("() => !document.querySelector('.skeleton')", timeout=60_000)
     page.wait_for_timeout(600)
     page.screenshot(path=file, full_page=whole)
 
 
+def details(request: APIRequestContext, url: str) -> dict[str, str]:
+    """The prompt that cost most and the latest loop, which have pages of their own."""
+    prompts = request.get(f"{url}/api/top-prompts?since=30d&limit=1").json()["data"]
+    loops = request.get(f"{url}/v1/events?since_hours=720&limit=1").json()["events"]
+    return {
+        **{"prompt": f"/agents/prompt/{one['prompt']}" for one in prompts},
+        **{"loop": f"/loops/{one['id']}" for one in loops},
+    }
+
+
 def main(url: str, token: str, directory: str = "") -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         for theme in ("light", "dark") if directory else ("light",):
             for width in (1440, 390) if directory else (1280,):
                 context = browser.new_context(
@@ -39,11 +48,12 @@ def main(url: str, token: str, directory: str = "") -> None:
                 signed_in = context.request.post(f"{url}/api/session", data={"token": token})
                 assert signed_in.ok, signed_in.status
                 page = context.new_page()
-                for name, path in (SCREENS if directory else README).items():
+                more = details(context.request, url)
+                pictures = SCREENS | more if directory else README | {"prompt": more["prompt"]}
+                for name, path in pictures.items():
                     file = Path(directory) / f"{name}-{theme}-{width}.png" if directory else IMAGES / f"{name}.png"
                     picture(page, url + path, file, whole=bool(directory))
                 context.close()
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 /** A tree of spans on one time axis. Only the rows that are seen are drawn, so its size does not matter. */
+import { memo } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Rows } from "../lib/api";
 import { compact, count, dollars, duration, words } from "../lib/format";
@@ -54,7 +55,7 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
   const view = useRef<HTMLDivElement>(null);
   const [folded, setFolded] = useState<ReadonlySet<number>>(new Set());
   const [zoom, setZoom] = useState<Span>({ from: 0, took: total });
-  const [top, setTop] = useState(0);
+  const [first, setFirst] = useState(0);
   const [height, setHeight] = useState(600);
   const [at, setAt] = useState(0);
   const tree = useMemo(() => treeOf(nodes), [nodes]);
@@ -68,8 +69,8 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
     resize.observe(view.current!);
     return () => resize.disconnect();
   }, []);
-  const first = Math.max(0, Math.floor(top / ROW) - OVERSCAN);
-  const last = Math.min(rows.length, Math.ceil((top + height) / ROW) + OVERSCAN);
+  const from = Math.max(0, Math.min(first, rows.length - 1) - OVERSCAN);
+  const most = Math.ceil(height / ROW) + 1 + 2 * OVERSCAN;
   const toggle = (index: number, open = folded.has(index)): void => {
     const next = new Set(folded);
     open ? next.delete(index) : next.add(index);
@@ -94,7 +95,7 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
       End: () => select(rows.length - 1),
       ArrowRight: () => node && toggle(index!, true),
       ArrowLeft: () => node && (tree.end[index!]! > index! + 1 && !folded.has(index!) ? toggle(index!, false) : select(rows.indexOf(tree.above[index!]!))),
-      z: () => node && setZoom(zoom.took < total ? { from: 0, took: total } : { from: node.start_ms, took: Math.max(node.duration_ms, 1) }),
+      z: () => node && setZoom(zoom.took < total ? { from: 0, took: total } : spanOf(node)),
     };
     const move = moves[event.key];
     if (!move) return;
@@ -102,7 +103,24 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
     move();
   };
   const fold = (depth: number): void => setFolded(new Set(nodes.flatMap((node, index) => (node.depth >= depth && tree.end[index]! > index + 1 ? [index] : []))));
-  const place = (from: number, took: number): { left: string; width: string } => ({ left: `${(100 * (from - zoom.from)) / zoom.took}%`, width: `${(100 * took) / zoom.took}%` });
+  const pointed = (event: Event): HTMLElement | null => (event.target as Element).closest<HTMLElement>(".wf-row");
+  const onClick = (event: Event): void => {
+    const row = Number(pointed(event)?.dataset["row"] ?? NaN);
+    const index = rows[row];
+    if (index === undefined) return;
+    setAt(row);
+    if (tree.end[index]! > index + 1) toggle(index);
+  };
+  const onDoubleClick = (event: Event): void => {
+    const node = nodes[rows[Number(pointed(event)?.dataset["row"] ?? NaN)]!];
+    if (node) setZoom(spanOf(node));
+  };
+  /** Made when it is looked at: most rows only fly by. */
+  const explain = (event: Event): void => {
+    const row = pointed(event);
+    const node = row && nodes[rows[Number(row.dataset["row"])]!];
+    if (node) row.title = describe(node);
+  };
   const deepest = useMemo(() => nodes.reduce((deep, node) => Math.max(deep, node.depth), 0), [nodes]);
   return (
     <>
@@ -133,43 +151,14 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
         <span class="num">Tokens</span>
         <span class="num">Cost</span>
       </div>
-      <div class="wf-view" ref={view} tabIndex={0} role="tree" aria-label="Steps of the prompt" aria-activedescendant={rows.length ? `wf-${rows[at] ?? 0}` : undefined} onScroll={(event) => setTop(event.currentTarget.scrollTop)} onKeyDown={onKey}>
+      <div class="wf-view" ref={view} tabIndex={0} role="tree" aria-label="Steps of the prompt" aria-activedescendant={rows.length ? `wf-${rows[at] ?? 0}` : undefined} onScroll={(event) => setFirst(Math.floor(event.currentTarget.scrollTop / ROW))} onKeyDown={onKey} onClick={onClick} onDblClick={onDoubleClick} onPointerOver={explain}>
         <div style={{ height: rows.length * ROW, position: "relative" }} role="presentation">
-          {rows.slice(first, last).map((index, offset) => {
+          {rows.slice(from, from + most).map((index, offset) => {
             const node = nodes[index]!;
-            const parent = tree.end[index]! > index + 1;
-            const row = first + offset;
-            return (
-              <div
-                key={index}
-                id={`wf-${index}`}
-                class="wf-row"
-                role="treeitem"
-                aria-level={node.depth + 1}
-                aria-expanded={parent ? !folded.has(index) : undefined}
-                aria-selected={row === at}
-                style={{ transform: `translateY(${row * ROW}px)` }}
-                title={describe(node)}
-                onClick={() => (setAt(row), parent && toggle(index))}
-                onDblClick={() => setZoom({ from: node.start_ms, took: Math.max(node.duration_ms, 1) })}
-              >
-                <div class="name" style={{ paddingLeft: Math.min(node.depth, 16) * INDENT }}>
-                  <span class="fold" aria-hidden="true">
-                    {parent && <Icon name={folded.has(index) ? "right" : "down"} />}
-                  </span>
-                  {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
-                  <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
-                  {node.agent && node.agent !== nodes[tree.above[index]!]?.agent && node.agent !== nodes[index - 1]?.agent && <span class="badge">{node.agent.slice(0, 16)}</span>}
-                  {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
-                </div>
-                <div class="lane" aria-hidden="true">
-                  <i class={`k-${node.kind}`} style={place(node.start_ms, node.duration_ms)} />
-                  {node.waiting_ms > 0 && node.kind !== "waiting" && <i class="k-waiting" style={place(node.start_ms, Math.min(node.waiting_ms, node.duration_ms))} />}
-                </div>
-                <span class="num">{node.subtree_tokens ? compact(node.subtree_tokens) : ""}</span>
-                <span class="num">{node.subtree_cost_usd ? dollars(node.subtree_cost_usd) : ""}</span>
-              </div>
-            );
+            const row = from + offset;
+            const open = tree.end[index]! > index + 1 ? !folded.has(index) : undefined;
+            const named = node.agent !== nodes[tree.above[index]!]?.agent && node.agent !== nodes[index - 1]?.agent;
+            return <Row key={index} {...{ node, index, row, open, named, zoom }} selected={row === at} />;
           })}
         </div>
       </div>
@@ -186,6 +175,44 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
     </>
   );
 }
+
+const spanOf = (node: Node): Span => ({ from: node.start_ms, took: Math.max(node.duration_ms, 1) });
+
+interface RowProps {
+  node: Node;
+  index: number;
+  row: number;
+  /** Nothing for a node without any below it. */
+  open: boolean | undefined;
+  /** Whether the agent is another one than above. */
+  named: boolean;
+  selected: boolean;
+  zoom: Span;
+}
+
+/** Drawn again only when something of it has changed, whatever else moves. */
+const Row = memo(function Row({ node, index, row, open, named, selected, zoom }: RowProps) {
+  const place = (from: number, took: number): { left: string; width: string } => ({ left: `${(100 * (from - zoom.from)) / zoom.took}%`, width: `${(100 * took) / zoom.took}%` });
+  return (
+    <div id={`wf-${index}`} class="wf-row" role="treeitem" data-row={row} aria-level={node.depth + 1} aria-expanded={open} aria-selected={selected} style={{ transform: `translateY(${row * ROW}px)` }}>
+      <div class="name" style={{ paddingLeft: Math.min(node.depth, 16) * INDENT }}>
+        <span class="fold" aria-hidden="true">
+          {open !== undefined && <Icon name={open ? "down" : "right"} />}
+        </span>
+        {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
+        <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
+        {node.agent && named && <span class="badge">{node.agent.slice(0, 16)}</span>}
+        {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
+      </div>
+      <div class="lane" aria-hidden="true">
+        <i class={`k-${node.kind}`} style={place(node.start_ms, node.duration_ms)} />
+        {node.waiting_ms > 0 && node.kind !== "waiting" && <i class="k-waiting" style={place(node.start_ms, Math.min(node.waiting_ms, node.duration_ms))} />}
+      </div>
+      <span class="num">{node.subtree_tokens ? compact(node.subtree_tokens) : ""}</span>
+      <span class="num">{node.subtree_cost_usd ? dollars(node.subtree_cost_usd) : ""}</span>
+    </div>
+  );
+});
 
 const describe = (node: Node): string =>
   [
