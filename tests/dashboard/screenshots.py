@@ -32,10 +32,11 @@ def details(request: APIRequestContext, url: str) -> dict[str, str]:
     """The prompt that cost most and the latest loop, which have pages of their own."""
     prompts = request.get(f"{url}/api/top-prompts?since=30d&limit=1").json()["data"]
     loops = request.get(f"{url}/v1/events?since_hours=720&limit=1").json()["events"]
-    return {
-        **{"prompt": f"/agents/prompt/{one['prompt']}" for one in prompts},
-        **{"loop": f"/loops/{one['id']}" for one in loops},
+    found = {
+        "prompt": [f"/agents/prompt/{one['prompt']}" for one in prompts],
+        "loop": [f"/loops/{one['id']}" for one in loops],
     }
+    return {name: paths[0] for name, paths in found.items() if paths}
 
 
 def main(url: str, token: str, directory: str = "") -> None:
