@@ -109,7 +109,7 @@ def _span(number: int, variant: int, time_ns: int) -> dict[str, Any]:
         ("tool.blocked_on_user", {"duration_ms": 100, "decision": "accept", "source": "config"}),
         ("tool.execution", {**tool, "duration_ms": 1990, "success": True}),
     )  # fmt: skip
-    interaction = {
+    interaction: dict[str, Any] = {
         "user_prompt": "<REDACTED>", "user_prompt_length": 42, "interaction.sequence": 1, "parent.source": "none",
         "interaction.duration_ms": 7400,
     }  # fmt: skip
@@ -117,7 +117,7 @@ def _span(number: int, variant: int, time_ns: int) -> dict[str, Any]:
     start_ns = time_ns + number * 50_000_000
     span: dict[str, Any] = {
         "traceId": _TRACE.hex(), "spanId": f"{number + 1:016x}", "name": f"claude_code.{name}", "kind": 1,
-        "startTimeUnixNano": str(start_ns), "endTimeUnixNano": str(start_ns + int(own.get("duration_ms", 7400)) * 1_000_000),
+        "startTimeUnixNano": str(start_ns), "endTimeUnixNano": str(start_ns + own.get("duration_ms", 7400) * 1_000_000),
         "attributes": _pairs({**common, "span.type": name, **own}), "droppedAttributesCount": 0, "events": [],
         "links": [], "status": {"code": 0}, "flags": 257,
     }  # fmt: skip
