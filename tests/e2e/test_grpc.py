@@ -17,7 +17,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from tests.e2e.otlp_session import TEMPORALITY, told
-from tests.support.server import Server, balanced, running
+from tests.support.server import Server, balanced, running, until
 
 pytestmark = pytest.mark.e2e
 
@@ -157,9 +157,12 @@ def test_each_call_is_logged_like_a_request(started: Server, port: int) -> None:
     """Method, status, size and customer; neither the token nor the message."""
     with (caller := Caller(port, f"ClientSecret {started.token}")).channel:
         caller(WRITE, ONE_RESOLVE)
-    lines = [
-        json.loads(line) for line in started.log.read_text().splitlines() if WRITE in line and '"status":200' in line
-    ]
+
+    def logged() -> list[dict[str, Any]]:
+        lines = started.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if WRITE in line and '"status":200' in line]
+
+    lines = until(logged)
     assert (51, started.customer, "") == tuple(lines[-1][name] for name in ("bytes_in", "customer", "reason"))
     assert started.token not in "".join(map(str, lines))
 
