@@ -127,6 +127,7 @@ class Intake:
     `preflight` False hands OPTIONS to `admit` like any other method.
     `lost_answer_seconds` is for clients that retry without an identity: when a client went away before its answer
     was sent, the same body of the same credential within this time is answered but not queued again.
+    `retry_after_max_seconds` is for clients that give a message up when they are asked to wait longer.
     `example` is a small valid JSON body: the API documentation shows it and `raingauge doctor` sends it around.
     `grpc_method` names the unary method (`/package.Service/Method`) that takes the same message in protobuf; the body
     of the accepted answer, in the dialect's protobuf, is then the response message.
@@ -146,5 +147,6 @@ class Intake:
     daily_table: str = ""
     preflight: bool = True
     lost_answer_seconds: float = 0.0
+    retry_after_max_seconds: int | None = None
     example: bytes = b""
     grpc_method: str = ""

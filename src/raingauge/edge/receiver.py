@@ -263,6 +263,8 @@ class Receiver:
         if refusal is None:
             _log.error("request.failed", intake=request.intake.name, **error_fields(error))
             refusal = Refused(Reason.INTERNAL, "The server made a mistake; its log says more.")
+        if refusal.retry_after_seconds and request.intake.retry_after_max_seconds:
+            refusal.retry_after_seconds = min(refusal.retry_after_seconds, request.intake.retry_after_max_seconds)
         request.refusal = refusal.reason
         self._metrics.refused.labels(request.contract, refusal.reason).inc()
         return refusal

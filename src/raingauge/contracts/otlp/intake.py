@@ -79,7 +79,14 @@ def _intake(signal: str, envelopes: str, decode: Decode) -> Intake:
     package = "trace" if signal == "traces" else signal
     service = f"opentelemetry.proto.collector.{package}.v1.{package.title()}Service"
     return Intake(
-        f"otlp.{signal}", f"/v1/{signal}", check, decode, DIALECT, admit=admit, grpc_method=f"/{service}/Export"
+        f"otlp.{signal}",
+        f"/v1/{signal}",
+        check,
+        decode,
+        DIALECT,
+        admit=admit,
+        retry_after_max_seconds=RETRY_AFTER_MAX_SECONDS,
+        grpc_method=f"/{service}/Export",
     )
 
 
