@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -22,7 +21,7 @@ _KINDS: Final[dict[str, Kind]] = {
 }
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True):
+class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One span. `start_ms` counts from the start of the tree; `waiting_ms` is time spent waiting for the user.
 
     A node of a tool includes the waiting of its call. `subtree_*` are sums over the node and all below it.
@@ -68,7 +67,7 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     user_name: str | None
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, gc=False):
     """One stored span. `call` tells the model request or tool call; `spans` is how many there are in all."""
 
     trace: str
@@ -102,13 +101,13 @@ class Span(msgspec.Struct, frozen=True):
         return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_creation_tokens
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """Where a span hangs, its own figures, and the sums below it."""
 
     span: Span
+    kind: Kind
     cost_usd: float
-    children: list[_Place] = field(default_factory=list)
+    children: list[_Place] = []
     below_usd: float = 0.0
     below_tokens: int = 0
     waiting_us: int = 0
@@ -120,7 +119,7 @@ def grown(spans: Sequence[Span], costs: Mapping[str, float]) -> Tree:
     Takes time in proportion to the spans, however deep they nest. Parents that are missing, or that go round in a
     circle, make orphans.
     """
-    places = {(span.trace, span.id): _Place(span, span.cost_usd) for span in spans}
+    places = {(span.trace, span.id): _Place(span, span.kind, span.cost_usd) for span in spans}
     _report_costs(places.values(), costs)
     roots: list[_Place] = []
     orphans: list[_Place] = []
@@ -130,13 +129,13 @@ def grown(spans: Sequence[Span], costs: Mapping[str, float]) -> Tree:
             above.children.append(place)
         else:
             (roots if place.span.parent_id == _NO_SPAN else orphans).append(place)
-    orphans += _circles(places.values(), [*roots, *orphans])
+    reached = list(_pre_order([*roots, *orphans]))
+    if len(reached) < len(places):
+        orphans += _circles(places.values(), {id(place) for place, _, _ in reached})
     orphans.sort(key=lambda place: place.span.started_us)
     begin_us = min((span.started_us for span in spans), default=0)
     end_us = max((span.started_us + span.duration_us for span in spans), default=0)
-    if orphans:
-        roots.insert(0, _adopted(orphans))
-    order = list(_pre_order(roots))
+    order = list(_pre_order([_adopted(orphans), *roots])) if orphans else reached
     for place, _, _ in reversed(order):
         _sum_up(place)
     nodes = [_node(place, parent, depth, begin_us) for place, parent, depth in order]
@@ -158,13 +157,12 @@ def _report_costs(places: Iterable[_Place], costs: Mapping[str, float]) -> None:
     """What the sender reported for a request replaces what was estimated for its span, once."""
     left = dict(costs)
     for place in places:
-        if place.span.kind == "llm" and (cost := left.pop(place.span.call, None)) is not None:
+        if place.kind == "llm" and (cost := left.pop(place.span.call, None)) is not None:
             place.cost_usd = cost
 
 
-def _circles(places: Iterable[_Place], roots: Sequence[_Place]) -> list[_Place]:
-    """The earliest span of each circle, taken out of its parent's children."""
-    seen = {id(place) for place, _, _ in _pre_order(roots)}
+def _circles(places: Iterable[_Place], seen: set[int]) -> list[_Place]:
+    """The earliest span of each circle, taken out of its parent's children. `seen` are the ids of all other places."""
     found: list[_Place] = []
     above = {id(child): place for place in places for child in place.children}
     for place in places:
@@ -180,23 +178,26 @@ def _pre_order(roots: Sequence[_Place]) -> Iterator[tuple[_Place, str | None, in
     while waiting:
         place, parent, depth = waiting.pop()
         yield place, parent, depth
-        waiting.extend((child, place.span.id, depth + 1) for child in reversed(place.children))
+        if place.children:
+            waiting.extend((child, place.span.id, depth + 1) for child in reversed(place.children))
 
 
 def _adopted(orphans: list[_Place]) -> _Place:
     begin_us = orphans[0].span.started_us
     end_us = max(place.span.started_us + place.span.duration_us for place in orphans)
     span = Span("", _ROOT, _NO_SPAN, _ROOT, "", "", "", begin_us, end_us - begin_us, "", "", 0, 0, 0, 0, 0.0, "", 0)
-    return _Place(span, 0.0, orphans)
+    return _Place(span, "other", 0.0, orphans)
 
 
 def _sum_up(place: _Place) -> None:
-    place.below_usd = place.cost_usd + sum(child.below_usd for child in place.children)
-    place.below_tokens = place.span.tokens + sum(child.below_tokens for child in place.children)
-    if place.span.kind == "waiting":
+    place.below_usd, place.below_tokens = place.cost_usd, place.span.tokens
+    for child in place.children:
+        place.below_usd += child.below_usd
+        place.below_tokens += child.below_tokens
+    if place.kind == "waiting":
         place.waiting_us = place.span.duration_us
-    elif place.span.kind == "tool":
-        place.waiting_us = sum(child.span.duration_us for child in place.children if child.span.kind == "waiting")
+    elif place.kind == "tool":
+        place.waiting_us = sum(child.span.duration_us for child in place.children if child.kind == "waiting")
 
 
 def _node(place: _Place, parent: str | None, depth: int, begin_us: int) -> Node:
@@ -206,7 +207,7 @@ def _node(place: _Place, parent: str | None, depth: int, begin_us: int) -> Node:
         parent=parent,
         depth=depth,
         name=span.name,
-        kind=span.kind,
+        kind=place.kind,
         tool=span.tool,
         model=span.model,
         agent=span.agent,
