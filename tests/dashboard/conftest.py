@@ -84,6 +84,11 @@ class Visit:
         self.page.locator("main h1, header h1").first.wait_for()
         return self.page
 
+    def settled(self) -> None:
+        """Wait until nothing is drawn in place of what is still being asked."""
+        self.page.locator(".skeleton").first.wait_for(state="detached", timeout=20_000)
+        self.page.locator('main[aria-busy="false"]').wait_for(timeout=20_000)
+
     def figure(self, label: str) -> str:
         """What a key figure says once it is known."""
         value = self.page.locator(f'[data-figure="{label}"] .value')

@@ -14,7 +14,7 @@ from tests.support.chromium import chromium
 
 SCREENS = {"overview": "/", "agents": "/agents", "loops": "/loops", "flags": "/flags", "product": "/product",
            "system": "/system", "settings": "/settings"}  # fmt: skip
-README = {"overview": "/", "agents": "/agents?range=30d", "product": "/product?range=30d"}
+README = {"overview": "/", "agents": "/agents?range=30d", "flags": "/flags?range=1h", "product": "/product?range=30d"}
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 

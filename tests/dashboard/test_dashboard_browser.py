@@ -153,7 +153,7 @@ def test_all_screens_are_accessible_and_quiet(browser: Browser, served: Server, 
     found = []
     for path in SCREENS:
         visit.open(path)
-        visit.page.locator(".skeleton").first.wait_for(state="detached", timeout=20_000)
+        visit.settled()
         results = Axe().run(visit.page)
         found += [
             (path, one["id"], [node["target"] for node in one["nodes"]][:3])
@@ -171,6 +171,6 @@ def test_everything_fits_on_a_phone(browser: Browser, served: Server) -> None:
     context, visit = signed_in(browser, served, viewport={"width": 390, "height": 844})
     for path in SCREENS:
         page = visit.open(path)
-        page.locator(".skeleton").first.wait_for(state="detached", timeout=20_000)
+        visit.settled()
         assert (path, True) == (path, page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
     context.close()

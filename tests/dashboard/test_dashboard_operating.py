@@ -356,6 +356,8 @@ def test_who_never_sent_anything_is_told_how(browser: Browser, operated: Server)
     """A customer that only looks, with a token of any label, sees how to connect clients until something arrives."""
     issued = operated.issue("--name", "fresh", "--label", "laptop", "--scope", "ingest,read,admin")
     context, visit = signed_in(browser, operated, token=issued["token"])
+    with operated.client(issued["token"]) as http:
+        until(lambda: all(one["last_used_at"] for one in http.get("/api/system").json()["clients"]), 30)
     page = visit.open("/")
     expect(page.get_by_text("Nothing has arrived yet.")).to_be_visible()
     expect(page.get_by_role("button", name="Show settings").first).to_be_visible()
