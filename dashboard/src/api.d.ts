@@ -1645,11 +1645,6 @@ export interface components {
             data: components["schemas"]["otlp_reads_people_ActiveUsers"];
             meta: components["schemas"]["Meta"];
         };
-        /** Page[SubagentStats] */
-        "Page_raingauge.contracts.otlp.reads.prompts.SubagentStats_": {
-            data: components["schemas"]["SubagentStats"];
-            meta: components["schemas"]["Meta"];
-        };
         /** Page[CacheHit] */
         "Page_raingauge.contracts.otlp.reads.spend.CacheHit_": {
             data: components["schemas"]["CacheHit"];
@@ -1658,6 +1653,11 @@ export interface components {
         /** Page[CostTrend] */
         "Page_raingauge.contracts.otlp.reads.spend.CostTrend_": {
             data: components["schemas"]["CostTrend"];
+            meta: components["schemas"]["Meta"];
+        };
+        /** Page[SubagentStats] */
+        "Page_raingauge.contracts.otlp.reads.subagents.SubagentStats_": {
+            data: components["schemas"]["SubagentStats"];
             meta: components["schemas"]["Meta"];
         };
         /** Part */
@@ -2725,7 +2725,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_raingauge.contracts.otlp.reads.prompts.SubagentStats_"];
+                    "application/json": components["schemas"]["Page_raingauge.contracts.otlp.reads.subagents.SubagentStats_"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
