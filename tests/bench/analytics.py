@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from raingauge.store.store import Store
 CUSTOMER = "cust_0123456789abcdef"
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 RUNS = 20
+MARK_MS = 100
 DAYS = 90
 ROWS_PER_INSERT = 1_000_000
 BATCHES = 400
@@ -97,16 +101,25 @@ READS: dict[str, tuple[Any, dict[str, Any]]] = {
     "active-users by week": (active_users, {"period": "week"}),
     "active-users by month": (active_users, {"period": "month"}),
     "modules": (modules, {}),
+    "modules corrected": (modules, {"view": "corrected"}),
     "funnel": (funnel, {}),
     "funnel corrected": (funnel, {"view": "corrected"}),
     "funnel by session": (funnel, {"by": "session"}),
+    "funnel by session corrected": (funnel, {"by": "session", "view": "corrected"}),
     "errors": (errors, {}),
     "errors corrected": (errors, {"view": "corrected"}),
-    "sessions": (sessions, {"view": "corrected"}),
+    "sessions": (sessions, {}),
+    "sessions corrected": (sessions, {"view": "corrected"}),
     "sessions by day": (sessions, {"view": "corrected", "by": "day"}),
-    "sessions by stop reason": (sessions, {"by": "stop_reason"}),
-    "sessions by tool": (sessions, {"by": "tool"}),
+    "sessions by stop reason": (sessions, {"view": "corrected", "by": "stop_reason"}),
+    "sessions by tool": (sessions, {"view": "corrected", "by": "tool"}),
     "retention": (retention, {}),
+    "retention corrected": (retention, {"view": "corrected"}),
+}
+FILTERS = {
+    "everybody": UNFILTERED,
+    "ordinary": replace(UNFILTERED, audience="ordinary"),
+    "on linux": replace(UNFILTERED, platform="linux"),
 }
 
 
@@ -124,10 +137,10 @@ async def timed(store: Store) -> dict[str, list[float]]:
     facts = Everyone(store)
     seconds: dict[str, list[float]] = {}
     for _ in range(RUNS):
-        for name, (handler, parameters) in READS.items():
+        for (name, (handler, parameters)), (whose, filters) in product(READS.items(), FILTERS.items()):
             started = time.perf_counter()
-            await handler.fn(facts=facts, window=window, filters=UNFILTERED, **parameters)
-            seconds.setdefault(name, []).append(time.perf_counter() - started)
+            await handler.fn(facts=facts, window=window, filters=filters, **parameters)
+            seconds.setdefault(f"{name}, {whose}", []).append(time.perf_counter() - started)
         started = time.perf_counter()
         await facts.rows("SELECT 1 AS one WHERE {customer:String} != ''", dict)
         seconds.setdefault("one row", []).append(time.perf_counter() - started)
@@ -213,15 +226,16 @@ def run(report: Report) -> None:
     found = json.loads(finished.stdout.splitlines()[-1])
     floor = Spread.of(found["reads"]["one row"]).median
     report.table(
-        f"Product usage: reading {events:,} events of 200,000 installations over {DAYS} days",
-        f"{RUNS} rounds, the reads one after the other in each, in one process.",
-        ("read", "ms", "first ms", "p95 ms", "of one row"),
+        f"Product usage: reading {events:,} events of 200,000 installations over {DAYS} days, load {os.getloadavg()[0]:.1f}",
+        f"{RUNS} rounds, the reads one after the other in each, in one process. The mark is {MARK_MS} ms at p95.",
+        ("read", "ms", "first ms", "p95 ms", "mark", "of one row"),
         [
             (
                 name,
                 Spread.of(1e3 * taken for taken in seconds),
                 figure(1e3 * seconds[0]),
                 figure(1e3 * percentile(seconds, 0.95)),
+                "met" if 1e3 * percentile(seconds, 0.95) < MARK_MS else "MISSED",
                 f"{figure(Spread.of(seconds).median / floor)}×",
             )
             for name, seconds in found["reads"].items()

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from raingauge.contract import Numbering, Rollup
 from raingauge.rollup.windows import WHERE, Coverage, Windows
@@ -45,10 +45,12 @@ class RollupRunner:
         self._clock = clock
         self._lock = threading.Lock()
         self._replaced: dict[tuple[str, int], datetime] = {}
+        self._numbered: dict[tuple[str, date, int], int] = {}
 
     def run(self, since: date | None = None) -> list[DaysDone]:
         """Compute every day that has newer facts, and with `since` every stored day from then on."""
         with self._lock:
+            self._numbered.clear()
             return [DaysDone(rollup.table, self._run(rollup, since)) for rollup in self._windows.rollups.values()]
 
     def _run(self, rollup: Rollup, since: date | None) -> tuple[date, ...]:
@@ -96,9 +98,9 @@ class RollupRunner:
         if not complete:
             kept = "day = {day:Date} AND generation = {after:UInt64}"
             sums = f"SELECT {columns} FROM {schema.name(rollup.table)} WHERE {kept} UNION ALL {sums}"
-        parameters = {"day": day, "after": 0 if complete else earlier, "generation": generation}
+        parameters: dict[str, Any] = {"day": day, "after": 0 if complete else earlier, "generation": generation}
         for numbering in rollup.numberings:
-            self._session.command(_give_numbers(numbering, rollup.source, newer), parameters)
+            self._give_numbers(numbering, rollup.source, newer, parameters)
         self._session.command(
             f"INSERT INTO {schema.name(rollup.table)} ({columns}, generation)"
             f" SELECT *, {{generation:UInt64}} FROM ({sums})",
@@ -110,6 +112,14 @@ class RollupRunner:
         )
         self._windows.day_done(rollup.table, day, generation)
         self._replaced[rollup.table, earlier] = self._clock()
+
+    def _give_numbers(self, numbering: Numbering, source: str, where: str, parameters: dict[str, Any]) -> None:
+        """Number what has no number yet, unless another rollup of this run has seen to the same facts."""
+        facts = (numbering.table, parameters["day"], parameters["after"])
+        newest = self._windows.newest(source)
+        if newest is None or newest > self._numbered.get(facts, 0):
+            self._session.command(_numbers(numbering, source, where), parameters)
+            self._numbered[facts] = parameters["generation"]
 
     def _is_complete(self, rollup: Rollup, day: date) -> bool:
         """Whether every fact of the day is still stored, as far as events arrive on their day or later."""
@@ -133,7 +143,7 @@ class RollupRunner:
         self._windows.cleaned(rollup.table, frozenset(replaced) - {0})
 
 
-def _give_numbers(numbering: Numbering, source: str, where: str) -> str:
+def _numbers(numbering: Numbering, source: str, where: str) -> str:
     """A statement that numbers the values of some facts; one insert, so all of them or none."""
     table = schema.name(numbering.table)
     return f"""

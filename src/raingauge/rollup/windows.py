@@ -61,6 +61,10 @@ class Windows:
     def coverage(self, table: str) -> Coverage:
         return self._coverage[table]
 
+    def newest(self, source: str) -> int | None:
+        """The number of the last insert into a table of facts, None when it cannot be known."""
+        return self._newest(source) if self._newest else None
+
     def day_done(self, table: str, day: date, generation: int) -> None:
         """From now on reads use this generation of the day."""
         with self._lock:

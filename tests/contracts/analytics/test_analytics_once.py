@@ -118,6 +118,26 @@ def test_scheduled_turns_are_no_ordinary_use(product: Any, usage: Any) -> None:
     assert [] == product.ask("funnel", view="corrected", **ask)
 
 
+def test_whoever_also_acts_unscheduled_stays(product: Any, usage: Any) -> None:
+    """A session with a scheduled turn and one of its own is counted, also when only its sums remain to be corrected."""
+    alone = ("c7" * 12, "7" * 24, "a7" * 12)
+    own = [
+        usage.event(41, "2026-08-20T12:00:00.000Z", usage.bob, usage.chat("loop_start", outcome="success", runId="o1")),
+        usage.event(42, "2026-08-20T13:00:00.000Z", alone, usage.chat("loop_start", outcome="success", runId="c1")),
+    ]
+    product.deliver(own)
+    product.roll_up()
+    product.deliver(scheduled(usage, known=True))
+    expected = {"contract": (2, 2), "corrected": (1, 1)}
+    for _ in range(2):
+        for view, (sessions, installations) in expected.items():
+            (row,) = product.ask("sessions", view=view)
+            assert (sessions, installations) == (row["sessions"], row["installations"])
+            funnel = product.ask("funnel", by="session", steps="loop_start,loop_end", view=view)
+            assert sessions == funnel[0]["sessions"]
+        product.roll_up()
+
+
 def test_shared_installations_are_told_apart(product: Any, usage: Any) -> None:
     """Containers that all report one id count as one installation, beside the sessions behind it."""
     docker = "099a0cc69a6a6cdd3a21c9da"

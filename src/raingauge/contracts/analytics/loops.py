@@ -10,11 +10,14 @@ from typing import Final
 
 from raingauge.contract import Column, Rollup
 from raingauge.contracts.analytics.parts import (
+    BITMAPS,
     DIMENSIONS,
     INSTALLATIONS,
+    LISTS,
     PACKED,
     ROLLUP_DAYS,
     SESSIONS,
+    SET_OF,
     counts,
     flags,
     names,
@@ -59,11 +62,15 @@ _COUNT_COLUMNS: Final = counts(**{name: why for name, (_, why) in _COUNTS.items(
 _STAGES: Final = Column("stages", "UInt16", "which steps of the loop were seen, one bit each", PACKED)
 
 _EVENTS: Final = """
-    SELECT customer, day, $dimensions, $turn, $session AS session_value, session_id != '' AS has_session,
+    SELECT customer, day, $by $turn, $session AS session_value, session_id != '' AS has_session,
         $installation AS installation_value,
         groupBitOr(bitShiftLeft(toUInt16(1), indexOf([$stages], loop_stage))) AS stages, $sums
     FROM $events WHERE {where} AND $counted AND module = 'session'
-    GROUP BY customer, day, $dimensions, run, session_value, has_session, installation_value
+    GROUP BY customer, day, $by run, session_value, has_session, installation_value
+"""
+_ENDS: Final = f"""
+    min(if($used AND loop_stage = 'loop_start', toUnixTimestamp64Milli(occurred_at), toInt64({NEVER_MS}))) AS started_ms,
+    maxIf(toUnixTimestamp64Milli(occurred_at), $ended) AS ended_ms
 """
 _SUMS: Final = ", ".join(f"{sql} AS {name}" for name, (sql, _) in _COUNTS.items())
 
@@ -75,11 +82,7 @@ TURNS: Final = Rollup(
         Column("run", "UInt64", "hash of the turn's id; 0 for events that carry none", PACKED),
         Column("installation", "UInt32", "number of the installation", PACKED),
         _STAGES,
-        # Whole numbers: the store finds the least and greatest of them five times faster than of times.
-        Column("started_ms", "Int64", "start of the turn since 1970, the greatest number when not here", PACKED),
-        Column("ended_ms", "Int64", "end of the turn since 1970, 0 when not here", PACKED),
-        Column("took_ms", "Int64", "from start to end, -1 unless both are here", PACKED),
-        Column("half", "UInt8", "whether only the start or only the end is here", PACKED),
+        Column("took_ms", "Int64", "from start to end, -1 unless both are on this day", PACKED),
         Column("stop_reasons", "Array(LowCardinality(String))", "why the turn ended", PACKED),
         *_COUNT_COLUMNS,
     ),
@@ -88,19 +91,16 @@ TURNS: Final = Rollup(
     select=select(
         """
         SELECT e.customer AS customer, day, $dimensions, if(has_session, session.number, 0) AS session, run,
-            installation.number AS installation, stages, started_ms, ended_ms,
+            installation.number AS installation, stages,
             if(run != 0 AND starts > 0 AND ended > 0 AND ended_ms >= started_ms, ended_ms - started_ms, -1) AS took_ms,
-            run != 0 AND (starts > 0) != (ended > 0) AS half, stop_reasons, $counts
+            stop_reasons, $counts
         FROM ($of_turns) AS e $numbered_installation $numbered_session
         """,
         counts=", ".join(_COUNTS),
         of_turns=select(
             _EVENTS,
-            turn=f"""run,
-                min(if($used AND loop_stage = 'loop_start', toUnixTimestamp64Milli(occurred_at), toInt64({NEVER_MS})))
-                    AS started_ms,
-                maxIf(toUnixTimestamp64Milli(occurred_at), $ended) AS ended_ms,
-                groupArrayIf(stop_reason, $ended) AS stop_reasons""",
+            by="$dimensions, ",
+            turn=f"run, {_ENDS}, groupArrayIf(stop_reason, $ended) AS stop_reasons",
             sums=_SUMS,
         ),
     ),
@@ -108,8 +108,32 @@ TURNS: Final = Rollup(
     numberings=(INSTALLATIONS, SESSIONS),
 )
 
+# Turns over midnight, and those that were cut off.
+HALVES: Final = Rollup(
+    table="product_half_turns",
+    columns=(
+        *names(*DIMENSIONS),
+        Column("run", "UInt64", "hash of the turn's id", PACKED),
+        # Whole numbers: the store finds the least and greatest of them five times faster than of times.
+        Column("started_ms", "Int64", "start of the turn since 1970, the greatest number when not on this day", PACKED),
+        Column("ended_ms", "Int64", "end of the turn since 1970, 0 when not on this day", PACKED),
+    ),
+    order=("run",),
+    source=EVENTS.name,
+    select=select(
+        """
+        SELECT customer, day, $dimensions, run, $ends
+        FROM $events WHERE {where} AND $counted AND module = 'session' AND run != 0
+        GROUP BY customer, day, $dimensions, run, session_id, installation_id
+        HAVING (countIf($used AND loop_stage = 'loop_start') > 0) != (countIf($ended) > 0)
+        """,
+        ends=_ENDS,
+    ),
+    retention_days=ROLLUP_DAYS,
+)
 
-def _sessions(table: str, dimensions: tuple[str, ...]) -> Rollup:
+
+def _sessions(table: str, kind: str, dimensions: tuple[str, ...]) -> Rollup:
     by = "".join(f"{name}, " for name in dimensions)
     return Rollup(
         table=table,
@@ -117,7 +141,7 @@ def _sessions(table: str, dimensions: tuple[str, ...]) -> Rollup:
             *names(*dimensions),
             _STAGES,
             *flags(completed_any="whether a turn ended as it should", raised_any="whether there was an error"),
-            *sets(sessions="numbers of sessions", installations="numbers of installations"),
+            *sets(kind, sessions="numbers of sessions", installations="numbers of installations"),
             *_COUNT_COLUMNS,
         ),
         order=(*dimensions, "stages"),
@@ -125,19 +149,20 @@ def _sessions(table: str, dimensions: tuple[str, ...]) -> Rollup:
         select=select(
             """
             SELECT e.customer AS customer, day, $by stages, completed > 0 AS completed_any, raised > 0 AS raised_any,
-                groupBitmapStateIf(session.number, has_session) AS sessions,
-                groupBitmapState(installation.number) AS installations, $counts
+                ${set_of}If(session.number, has_session) AS sessions,
+                $set_of(installation.number) AS installations, $counts
             FROM ($of_sessions) AS e $numbered_installation $numbered_session
             GROUP BY e.customer, day, $by stages, completed_any, raised_any
             """,
             by=by,
+            set_of=SET_OF[kind],
             counts=", ".join(f"sum(e.{name})" for name in _COUNTS),
-            of_sessions=select(_EVENTS, turn="toUInt64(0) AS run", sums=_SUMS),
+            of_sessions=select(_EVENTS, by=by, turn="toUInt64(0) AS run", sums=_SUMS),
         ),
         retention_days=ROLLUP_DAYS,
         numberings=(INSTALLATIONS, SESSIONS),
     )
 
 
-SESSION_SETS: Final = _sessions("product_sessions", DIMENSIONS)
-SESSION_DAYS: Final = _sessions("product_session_days", ())
+SESSION_SETS: Final = _sessions("product_sessions_by", LISTS, DIMENSIONS)
+SESSION_DAYS: Final = _sessions("product_session_days", BITMAPS, ())

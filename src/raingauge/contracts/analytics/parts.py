@@ -54,6 +54,12 @@ PAIRS: Final = Numbering(
 SESSIONS: Final = Numbering("product_session_numbers", "sipHash64(customer, session_id)", "hash of a session id")
 
 PACKED: Final = "ZSTD(1)"
+BITMAPS: Final = "AggregateFunction(groupBitmap, UInt32)"
+"""For few large sets: thousands of numbers are united at once."""
+LISTS: Final = "Array(UInt32)"
+"""For many small sets: reading a bitmap costs more than a microsecond, however little is in it."""
+SET_OF: Final = {BITMAPS: "groupBitmapState", LISTS: "groupUniqArray"}
+"""How a set is made from its members; append `If` to choose them."""
 
 # What has no number yet, because it is newer than the last roll-up, gets one for this statement, above all others.
 _NUMBERED: Final = """
@@ -116,9 +122,9 @@ def flags(**why: str) -> tuple[Column, ...]:
     return tuple(Column(column, "UInt8", text, PACKED) for column, text in why.items())
 
 
-def sets(**why: str) -> tuple[Column, ...]:
-    """Sets of numbers; any number of them can be united."""
-    return tuple(Column(column, "AggregateFunction(groupBitmap, UInt32)", text, PACKED) for column, text in why.items())
+def sets(kind: str, **why: str) -> tuple[Column, ...]:
+    """Sets of numbers, as `BITMAPS` or `LISTS`."""
+    return tuple(Column(column, kind, text, PACKED) for column, text in why.items())
 
 
 def counts(**why: str) -> tuple[Column, ...]:

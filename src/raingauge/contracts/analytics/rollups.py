@@ -10,15 +10,18 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Column, Rollup
-from raingauge.contracts.analytics.loops import SESSION_DAYS, SESSION_SETS, TURNS
+from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TURNS
 from raingauge.contracts.analytics.parts import (
+    BITMAPS,
     DIMENSIONS,
     INSTALLATIONS,
     INSTANCES,
+    LISTS,
     PACKED,
     PAIRS,
     ROLLUP_DAYS,
     SESSIONS,
+    SET_OF,
     counts,
     flags,
     names,
@@ -29,50 +32,57 @@ from raingauge.contracts.analytics.tables import EVENTS
 
 _USERS: Final = """
     FROM (
-        SELECT customer, day, $dimensions, $counted AS counted, installation_id IN ($shared) AS shared,
+        SELECT customer, day, $by $counted AS counted, installation_id IN ($shared) AS shared,
             $installation AS installation_value, $instance AS instance_value, instance_id != '' AS has_instance,
             $pair AS pair_value, $session AS session_value, session_id != '' AS has_session,
             countIf(counted AND $used) AS used, countIf(counted AND $raised) AS raised,
             countIf(counted AND $failed AND code != '') AS twins
         FROM $events WHERE {where}
-        GROUP BY customer, day, $dimensions, counted, shared, installation_value, instance_value, has_instance,
+        GROUP BY customer, day, $by counted, shared, installation_value, instance_value, has_instance,
             pair_value, session_value, has_session
     ) AS e $numbered_installation $numbered_instance $numbered_pair $numbered_session
 """
 _USER_SETS: Final = """
-    groupBitmapState(installation.number) AS installations,
-    groupBitmapStateIf(instance.number, has_instance) AS instances,
-    groupBitmapState(pair.number) AS pairs,
-    groupBitmapStateIf(session.number, shared AND has_session) AS shared_sessions
+    $set_of(installation.number) AS installations, ${set_of}If(instance.number, has_instance) AS instances,
+    $set_of(pair.number) AS pairs, ${set_of}If(session.number, shared AND has_session) AS shared_sessions
 """
-_USER_COLUMNS: Final = (
-    *flags(
-        counted="whether the contract's formulas count the event",
-        shared="whether many machines report this installation id",
-    ),
-    *sets(
-        installations="numbers of installations",
-        instances="numbers of instances",
-        pairs="numbers of installation and instance together",
-        shared_sessions="numbers of sessions behind shared installation ids",
-    ),
-)
+
+
+def _user_columns(kind: str) -> tuple[Column, ...]:
+    return (
+        *flags(
+            counted="whether the contract's formulas count the event",
+            shared="whether many machines report this installation id",
+        ),
+        *sets(
+            kind,
+            installations="numbers of installations",
+            instances="numbers of instances",
+            pairs="numbers of installation and instance together",
+            shared_sessions="numbers of sessions behind shared installation ids",
+        ),
+    )
+
+
 _NUMBERINGS: Final = (INSTALLATIONS, INSTANCES, PAIRS, SESSIONS)
 
 ACTIVITY: Final = Rollup(
-    table="product_audiences",
+    table="product_users_by",
     columns=(
         *names(*DIMENSIONS),
-        *_USER_COLUMNS,
+        *_user_columns(LISTS),
         *counts(used="feature_used events", raised="error_occurred events", twins="failed rows that repeat an error"),
     ),
     order=DIMENSIONS,
     source=EVENTS.name,
     select=select(
         f"""
-        SELECT e.customer AS customer, day, $dimensions, counted, shared, {_USER_SETS}, sum(e.used), sum(e.raised), sum(e.twins)
+        SELECT e.customer AS customer, day, $dimensions, counted, shared, {_USER_SETS},
+            sum(e.used), sum(e.raised), sum(e.twins)
         {_USERS} GROUP BY e.customer, day, $dimensions, counted, shared
-        """
+        """,
+        by="$dimensions, ",
+        set_of=SET_OF[LISTS],
     ),
     retention_days=ROLLUP_DAYS,
     numberings=_NUMBERINGS,
@@ -80,12 +90,17 @@ ACTIVITY: Final = Rollup(
 
 # The same without dimensions: most reads of users ask for all of them.
 USERS: Final = Rollup(
-    table="product_audience_days",
-    columns=_USER_COLUMNS,
+    table="product_user_days",
+    columns=_user_columns(BITMAPS),
     order=("counted",),
     source=EVENTS.name,
     select=select(
-        f"SELECT e.customer AS customer, day, counted, shared, {_USER_SETS} {_USERS} GROUP BY e.customer, day, counted, shared"
+        f"""
+        SELECT e.customer AS customer, day, counted, shared, {_USER_SETS}
+        {_USERS} GROUP BY e.customer, day, counted, shared
+        """,
+        by="",
+        set_of=SET_OF[BITMAPS],
     ),
     retention_days=ROLLUP_DAYS,
     numberings=_NUMBERINGS,
@@ -186,5 +201,5 @@ FAILURES: Final = Rollup(
 )
 
 ROLLUPS: Final = (
-    ACTIVITY, USERS, STEPS, STOPS, TOOLS, TURNS, SESSION_SETS, SESSION_DAYS, CRON_RUNS, FAILURES,
+    ACTIVITY, USERS, STEPS, STOPS, TOOLS, TURNS, HALVES, SESSION_SETS, SESSION_DAYS, CRON_RUNS, FAILURES,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, of_everybody, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, bound, statement
 from raingauge.contracts.analytics.tables import EVENTS
 
 
@@ -49,28 +49,24 @@ _BUCKETS: Final = {
     "month": "toStartOfMonth(day)",
     "window": "{first_day:Date}",
 }
-# United first by what they are counted for, so that each set is read once.
+# An installation id is shared or not, so the two sets are disjoint and only the small one is built twice.
 _SQL: Final = """
-    SELECT toString(bucket) AS period,
-        groupBitmapMergeIf(u.installations, counted) AS installations,
-        groupBitmapMergeIf(u.instances, counted) AS instances,
-        groupBitmapMergeIf(u.pairs, counted) AS pairs,
-        groupBitmapMergeIf(u.installations, counted AND NOT shared) AS unshared,
-        groupBitmapMergeIf(u.shared_sessions, counted) AS shared_sessions,
-        groupBitmapMerge(u.installations) AS all_versions
-    FROM (
-        SELECT $bucket AS bucket, counted, shared,
-            groupBitmapMergeState(installations) AS installations, groupBitmapMergeState(instances) AS instances,
-            groupBitmapMergeState(pairs) AS pairs, groupBitmapMergeStateIf(shared_sessions, shared) AS shared_sessions
-        FROM $activity WHERE $filter
-        GROUP BY bucket, counted, shared
-    ) AS u
-    GROUP BY bucket ORDER BY bucket LIMIT {limit:UInt32}
+    SELECT toString($bucket) AS period,
+        unshared + ${number_of}If(u.installations, counted AND shared) AS installations,
+        ${number_of}If(u.instances, counted) AS instances,
+        ${number_of}If(u.pairs, counted) AS pairs,
+        ${number_of}If(u.installations, counted AND NOT shared) AS unshared,
+        ${number_of}If(u.shared_sessions, counted) AS shared_sessions,
+        $number_of(u.installations) AS all_versions
+    FROM $activity AS u WHERE $filter
+    GROUP BY period ORDER BY period LIMIT {limit:UInt32}
 """
+# By arrival: a client that crashes again and again sends old events.
 _REPEATS: Final = """
     SELECT label AS installation, count() AS duplicates, countIf(conflict) AS conflicts
     FROM duplicates
-    WHERE customer = {customer:String} AND day BETWEEN {first_day:Date} AND {last_day:Date} AND source = {source:String}
+    WHERE customer = {customer:String} AND source = {source:String}
+        AND toDate(received_at) BETWEEN {first_day:Date} AND {last_day:Date}
     GROUP BY installation ORDER BY duplicates DESC, installation LIMIT {limit:UInt32}
 """
 
@@ -92,5 +88,5 @@ async def active_users(
     """Active installations and instances by period, with and without shared ids; or who sends events twice."""
     if by == "duplicates":
         return await facts.page(window, _REPEATS, Repeats, source=EVENTS.name, **bound(window, filters))
-    sql = statement(facts, of_everybody(_SQL, filters), filters, bucket=_BUCKETS[period])
+    sql = statement(facts, _SQL, filters, bucket=_BUCKETS[period])
     return await facts.page(window, sql, ActiveUsers, **bound(window, filters))

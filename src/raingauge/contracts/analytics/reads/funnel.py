@@ -14,7 +14,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Reason, Refused, Window
 from raingauge.contracts.analytics.parts import STAGES
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, of_everybody, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
 
 DEFAULT_STEPS: Final = "loop_start,model_request,tool_call,loop_end"
 
@@ -106,7 +106,7 @@ _STEPS: Final = """
     FROM (
         SELECT step, groupBitmapMergeStateIf(sets.sessions, bitAnd(stages, {bits:Array(UInt16)}[step]) != 0) AS having
         FROM (
-            SELECT stages, groupBitmapMergeState(sessions) AS sessions FROM $sessions WHERE $filter GROUP BY stages
+            SELECT stages, $set_of(sessions) AS sessions FROM $sessions WHERE $filter GROUP BY stages
         ) AS sets ARRAY JOIN arrayEnumerate({steps:Array(String)}) AS step
         GROUP BY step
     ) ORDER BY step
@@ -143,14 +143,14 @@ async def funnel(
     """Outcomes by module and loop stage with their error rates, or how many sessions came through each step."""
     values = bound(window, filters, view)
     if by == "stage":
-        sql = of_everybody(_CORRECTED, filters) if view == "corrected" else _CONTRACT
+        sql = _CORRECTED if view == "corrected" else _CONTRACT
         return await facts.page(window, statement(facts, sql, filters, loop_sums=_LOOP_SUMS), StageOutcome, **values)
     stages = steps.split(",")
     if unknown := [stage for stage in stages if stage not in STAGES]:
         raise Refused(Reason.INVALID_PARAMETER, f"steps: {len(unknown)} unknown; known are {', '.join(STAGES)}")
     bits = [1 << (STAGES.index(stage) + 1) for stage in stages]
     values |= {"steps": stages, "bits": bits, "needed": list(accumulate(bits, or_))}
-    reached = facts.page(window, statement(facts, of_everybody(_STEPS, filters), filters), _Reached, **values)
+    reached = facts.page(window, statement(facts, _STEPS, filters), _Reached, **values)
     if view == "contract":
         page = await reached
         return Page(_converted(page.data, []), page.meta)

@@ -34,7 +34,7 @@ class EventUse(msgspec.Struct, frozen=True):
 
 _MODULES: Final = """
     SELECT module, sum(used) - {corrected:UInt8} * sum(twins) AS events, sum(raised) AS errors,
-        groupBitmapMerge(a.installations) AS installations
+        $number_of(a.installations) AS installations
     FROM $activity AS a WHERE counted AND $filter
     GROUP BY module ORDER BY events DESC, module LIMIT {limit:UInt32}
 """
@@ -57,4 +57,4 @@ async def modules(
     values = bound(window, filters, view)
     if by == "event":
         return await facts.page(window, statement(facts, _EVENTS, filters), EventUse, **values)
-    return await facts.page(window, statement(facts, _MODULES, filters), ModuleUse, **values)
+    return await facts.page(window, statement(facts, _MODULES, filters, names_dimension=True), ModuleUse, **values)

@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.loops import SESSION_DAYS, SESSION_SETS, TURNS
+from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TURNS
 from raingauge.contracts.analytics.parts import STAGES
 from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STEPS, STOPS, TOOLS, USERS
 
@@ -80,11 +80,15 @@ FILTERS: Final = {"filters": Provide(_filters)}
 
 _ROLLUPS: Final = {
     "activity": ACTIVITY.table, "user_days": USERS.table, "steps": STEPS.table, "stops": STOPS.table,
-    "tools": TOOLS.table, "turns": TURNS.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
+    "tools": TOOLS.table, "turns": TURNS.table, "halves": HALVES.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
     "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
-_WITHOUT_DIMENSIONS: Final = {"$activity": "$user_days", "$sessions": "$session_days"}
-"""Smaller tables for reads that want everybody."""
+_BY_DIMENSION: Final = {"number_of": "uniqExactArray", "set_of": "groupBitmapStateArray"}
+_BY_DAY: Final = {
+    "activity": "$user_days", "sessions": "$session_days",
+    "number_of": "groupBitmapMerge", "set_of": "groupBitmapMergeState",
+}  # fmt: skip
+"""Smaller tables for reads that want everybody, and how their sets are united."""
 # Scheduled turns look like ordinary chat except for the id of their run.
 _NAMES: Final = {
     "scheduled": "run IN (SELECT run FROM $cron_runs)",
@@ -92,23 +96,20 @@ _NAMES: Final = {
 }
 
 
-def statement(facts: Facts, sql: str, filters: Filters = UNFILTERED, /, **parts: str) -> str:
+def statement(
+    facts: Facts, sql: str, filters: Filters = UNFILTERED, /, *, names_dimension: bool = False, **parts: str
+) -> str:
     """SQL with `$filter`, `$scheduled`, `$stages`, the names of rollups (`$turns`, …) and `parts` filled in.
 
-    `$scheduled` tells whether a turn was begun by a schedule. `parts` are SQL of this folder, never what a caller sent.
+    `$scheduled` tells whether a turn was begun by a schedule. Sets are united with `$number_of`, which counts their
+    members, or `$set_of`; either can have `If` appended. `names_dimension` is whether the SQL itself uses one.
+    `parts` are SQL of this folder, never what a caller sent.
     """
+    united = _BY_DIMENSION if names_dimension or filters != UNFILTERED else _BY_DAY
     sql = Template(sql).safe_substitute(parts | {"filter": filters.condition})
-    sql = Template(sql).safe_substitute(_NAMES)
+    sql = Template(sql).safe_substitute(_NAMES | united)
     sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in sql}
     return Template(sql).substitute(sources)
-
-
-def of_everybody(sql: str, filters: Filters) -> str:
-    """A statement that asks the smallest tables that know all filters; it must not name a dimension itself."""
-    if filters == UNFILTERED:
-        for full, small in _WITHOUT_DIMENSIONS.items():
-            sql = sql.replace(full, small)
-    return sql
 
 
 def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:

@@ -15,7 +15,6 @@ from raingauge.contracts.analytics.reads.query import (
     Filters,
     View,
     bound,
-    of_everybody,
     statement,
 )
 
@@ -31,22 +30,19 @@ class Cohort(msgspec.Struct, frozen=True):
 
 
 _SQL: Final = """
-    WITH weeks AS (
-        SELECT toMonday(day) AS week, groupBitmapMergeState(installations) AS active
-        FROM $activity WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
-        GROUP BY week
-    )
-    SELECT toString(first.week) AS cohort, intDiv(later.week - first.week, 7) AS week,
-        bitmapCardinality(first.fresh) AS size, bitmapAndCardinality(first.fresh, later.active) AS active,
-        active / size AS rate
+    SELECT toString(first_week) AS cohort, intDiv(later.1 - first_week, 7) AS week,
+        bitmapCardinality(fresh) AS size, bitmapAndCardinality(fresh, later.2) AS active, active / size AS rate
     FROM (
-        SELECT week, bitmapAndnot(active, groupBitmapMergeState(active) OVER (
-            ORDER BY week ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        )) AS fresh
-        FROM weeks
-    ) AS first CROSS JOIN weeks AS later
-    WHERE first.week >= toMonday({cohorts_from:Date}) AND later.week >= first.week AND active > 0
-    ORDER BY first.week, later.week LIMIT {limit:UInt32}
+        SELECT first_week, groupArray((first_week, seen)) OVER () AS weeks, bitmapAndnot(seen, groupBitmapMergeState(seen)
+            OVER (ORDER BY first_week ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS fresh
+        FROM (
+            SELECT toMonday(day) AS first_week, $set_of(installations) AS seen
+            FROM $activity WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
+            GROUP BY first_week
+        )
+    ) ARRAY JOIN weeks AS later
+    WHERE first_week >= toMonday({cohorts_from:Date}) AND later.1 >= first_week AND active > 0
+    ORDER BY first_week, later.1 LIMIT {limit:UInt32}
 """
 
 
@@ -59,5 +55,5 @@ async def retention(
 ) -> Page[list[Cohort]]:
     """Weekly cohorts of installations; `corrected` leaves out the well-known shared ids."""
     everything = {"since_day": FIRST_DAY, "first_day": FIRST_DAY, "cohorts_from": window.days[0]}
-    sql = statement(facts, of_everybody(_SQL, filters), filters)
-    return await facts.page(window, sql, Cohort, **{**bound(window, filters, view), **everything})
+    values = {**bound(window, filters, view), **everything}
+    return await facts.page(window, statement(facts, _SQL, filters), Cohort, **values)

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, of_everybody, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
 
 
 class Turns(msgspec.Struct, frozen=True):
@@ -77,6 +77,10 @@ class _Counted(msgspec.Struct, frozen=True):
     sums: _Sums
 
 
+class _Run(msgspec.Struct, frozen=True):
+    run: int
+
+
 class _Took(msgspec.Struct, frozen=True):
     key: str
     seconds_p50: float
@@ -98,9 +102,9 @@ _KEYS: Final = {
 }
 _ALL: Final = """
     SELECT toString($row) AS key, (
-        sum(events), groupBitmapMerge(sessions), groupBitmapMerge(installations), sum(starts),
+        sum(events), $number_of(sessions), $number_of(installations), sum(starts),
         if({corrected:UInt8}, sum(ended), sum(end_rows)), if({corrected:UInt8}, sum(completed), sum(end_rows_good)),
-        groupBitmapMergeIf(sessions, completed_any), groupBitmapMergeIf(sessions, raised_any),
+        ${number_of}If(sessions, completed_any), ${number_of}If(sessions, raised_any),
         if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)),
         if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad))
     ) AS sums
@@ -128,18 +132,16 @@ _SCHEDULED: Final = """
 """
 # A turn over midnight lies in two daily rows; it counts where it ended.
 _DURATIONS: Final = """
-    WITH halved AS (SELECT run FROM $turns WHERE half)
     SELECT toString(bucket) AS key, quantilesExact(0.5, 0.95)(took) AS took_ms,
         took_ms[1] / 1000 AS seconds_p50, took_ms[2] / 1000 AS seconds_p95
     FROM (
-        SELECT $row AS bucket, took_ms AS took FROM $turns
-        WHERE took_ms >= 0 AND run NOT IN (halved) AND $wanted
+        SELECT $row AS bucket, took_ms AS took FROM $turns WHERE took_ms >= 0 AND $wanted
         UNION ALL
-        SELECT $merged AS bucket, max(ended_ms) - min(started_ms) AS took FROM $turns
-        WHERE (took_ms >= 0 OR half) AND run IN (halved) AND $wanted
+        SELECT $merged AS bucket, max(ended_ms) - min(started_ms) AS took FROM $halves WHERE $wanted
         GROUP BY run HAVING took >= 0
     ) GROUP BY bucket
 """
+_ANY_SCHEDULED: Final = "SELECT run FROM $cron_runs LIMIT 1"
 _STOP_REASONS: Final = """
     SELECT stop_reason, sum(ended) AS turns, turns / sum(sum(ended)) OVER () AS share FROM (
         SELECT stop_reason, toInt64(turns) AS ended FROM $stops WHERE $filter
@@ -175,21 +177,23 @@ async def sessions(
     if by == "tool":
         return await facts.page(window, statement(facts, _TOOLS, filters), ToolUse, **values)
     key = _KEYS[by]
-    everything = of_everybody(_ALL, filters) if by in {"total", "day"} else _ALL
-    wanted = "$filter AND NOT $scheduled" if view == "corrected" else "$filter"
-    durations = _DURATIONS.replace("$wanted", wanted)
+    scheduled_too = view == "corrected" and await facts.rows(statement(facts, _ANY_SCHEDULED), _Run, **values)
+    durations = _DURATIONS.replace("$wanted", "$filter AND NOT $scheduled" if scheduled_too else "$filter")
+    everything = statement(facts, _ALL, filters, row=key.row, names_dimension=by in {"phase", "version"})
     page, took, scheduled = await asyncio.gather(
-        facts.page(window, statement(facts, everything, filters, row=key.row), _Counted, **values),
+        facts.page(window, everything, _Counted, **values),
         facts.rows(statement(facts, durations, filters, row=key.row, merged=key.merged), _Took, **values),
-        _scheduled(facts, filters, key, view, values),
+        _scheduled(facts, filters, key, values) if scheduled_too else _nothing(),
     )
     return Page([*_turns(page.data, scheduled, took)], page.meta)
 
 
-async def _scheduled(facts: Facts, filters: Filters, key: _Key, view: View, values: dict[str, Any]) -> list[_Counted]:
-    if view == "contract":
-        return []
+async def _scheduled(facts: Facts, filters: Filters, key: _Key, values: dict[str, Any]) -> list[_Counted]:
     return await facts.rows(statement(facts, _SCHEDULED, filters, row=key.row), _Counted, **values)
+
+
+async def _nothing() -> list[_Counted]:
+    return []
 
 
 def _turns(counted: list[_Counted], scheduled: list[_Counted], took: list[_Took]) -> Iterator[Turns]:

@@ -30,4 +30,4 @@ _SQL: Final = """
 async def versions(facts: NamedDependency[Facts], window: NamedDependency[Window]) -> Page[list[Release]]:
     """When each version was first used, ever, newest first; the window does not matter."""
     everything = {"since_day": FIRST_DAY, "until_day": facts.now.date()}
-    return await facts.page(window, statement(facts, _SQL), Release, **everything)
+    return await facts.page(window, statement(facts, _SQL, names_dimension=True), Release, **everything)
