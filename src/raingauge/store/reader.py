@@ -7,9 +7,7 @@ beats turning columns into Python objects first (measured: 50,000 rows).
 from __future__ import annotations
 
 import queue
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -22,6 +20,7 @@ from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
 from raingauge.settings import MIB, QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
 from raingauge.store.client import ClientSettings, Session, is_shared
+from raingauge.store.remembered import Remembered
 
 RowT = TypeVar("RowT")
 
@@ -75,30 +74,6 @@ class Rows(NamedTuple, Generic[RowT]):
     rows_read: int
 
 
-class _Remembered:
-    """Results that hold as long as their key does; those that were not asked for longest go first."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._lock = threading.Lock()
-        self._tables: OrderedDict[Hashable, pa.Table] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable) -> pa.Table | None:
-        with self._lock:
-            if key in self._tables:
-                self._tables.move_to_end(key)
-            return self._tables.get(key)
-
-    def put(self, key: Hashable, table: pa.Table) -> None:
-        with self._lock:
-            if key not in self._tables:
-                self._tables[key] = table
-                self._bytes += table.nbytes
-            while self._bytes > self._limit_bytes:
-                self._bytes -= self._tables.popitem(last=False)[1].nbytes
-
-
 class Reader:
     """Safe to call from any thread; as many reads run at once as there are sessions, the others wait.
 
@@ -108,7 +83,7 @@ class Reader:
     def __init__(self, sessions: Sequence[Session], windows: Windows, deletions: Callable[[], int] = lambda: 0) -> None:
         self._windows = windows
         self._deletions = deletions
-        self._remembered = _Remembered(REMEMBERED_BYTES)
+        self._remembered = Remembered(REMEMBERED_BYTES)
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         for session in sessions:
             self._idle.put(session)

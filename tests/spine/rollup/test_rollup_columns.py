@@ -1,0 +1,120 @@
+"""Reads that ask for sums and newer facts apart, and whose results are remembered."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from raingauge.contract import Column, Contract, Decoded, Rollup, Table
+from raingauge.errors import QueryError
+from raingauge.store import reader
+from raingauge.store.remembered import Remembered
+
+if TYPE_CHECKING:
+    from tests.conftest import StoredFacts, StoreFacts
+
+AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
+CUSTOMER = "cust_0123456789abcdef"
+DAYS = {"customer": CUSTOMER, "since_day": date(2026, 11, 1), "until_day": date(2026, 11, 30)}
+STEPS = Table(
+    "steps", (Column("at", "DateTime", "when"), Column("user", "String", "who"), Column("metres", "UInt32", "far")),
+    time="at", person="user",
+)  # fmt: skip
+DAILY = Rollup(
+    table="steps_daily",
+    columns=(Column("user", "String", "who"), Column("metres", "UInt64", "far")),
+    order=("user",),
+    source="steps",
+    select="SELECT customer, day, user, sum(metres) FROM steps WHERE {where} GROUP BY customer, day, user",
+)
+CONTRACT = Contract("walks", "Walks", (), (STEPS,), (DAILY,))
+
+
+@pytest.fixture
+def walks(stored_facts: StoreFacts) -> StoredFacts:
+    return stored_facts(CONTRACT)
+
+
+def walk(walks: StoredFacts, metres: int, user: str = "ada") -> None:
+    walks.insert(Decoded(1, {"steps": [(0, AT, user, metres)]}))
+
+
+def told(walks: StoredFacts) -> tuple[int, int]:
+    """Metres in the sums, and in what is newer than them."""
+    parts = walks.store.reader.parts("steps_daily")
+    sums = walks.store.reader.columns(f"SELECT sum(metres) AS found FROM {parts.sums}", DAYS)
+    if not parts.newer:
+        return sums["found"][0].as_py(), 0
+    newer = walks.store.reader.columns(f"SELECT sum(metres) AS found FROM steps WHERE {parts.newer}", DAYS)
+    return sums["found"][0].as_py(), newer["found"][0].as_py()
+
+
+def test_parts(walks: StoredFacts) -> None:
+    """Every fact is in the sums or among the newer facts, before and after each roll-up, however often it is asked."""
+    walk(walks, 1)
+    assert [(0, 1)] * 2 == [told(walks), told(walks)]
+    walks.store.rollups.run()
+    assert [(1, 0)] * 2 == [told(walks), told(walks)]
+    walk(walks, 2)
+    assert (1, 2) == told(walks)
+    walk(walks, 4)
+    assert (1, 6) == told(walks)
+    walks.store.rollups.run()
+    assert (7, 0) == told(walks)
+
+
+def test_later_facts_are_in_later_parts(walks: StoredFacts) -> None:
+    """The parts that a read has taken name the same facts until it ends."""
+    walk(walks, 1)
+    parts = walks.store.reader.parts("steps_daily")
+    walk(walks, 2)
+    found = walks.store.reader.columns(f"SELECT sum(metres) AS found FROM steps WHERE {parts.newer}", DAYS)
+    assert [1] == found["found"].to_pylist()
+
+
+def test_forgotten_people_are_in_no_remembered_result(walks: StoredFacts) -> None:
+    """A read after an erasure finds nothing of what it found before, in sums and newer facts."""
+    walk(walks, 1)
+    walk(walks, 2, "grace")
+    walks.store.rollups.run()
+    walk(walks, 4)
+    assert (3, 4) == told(walks)
+    walks.store.writer.erase("steps", CUSTOMER, ["ada"])
+    assert (2, 0) == told(walks)
+    walks.store.writer.erase("steps", CUSTOMER)
+    assert (0, 0) == told(walks)
+
+
+def test_what_was_not_asked_for_longest_is_forgotten_first() -> None:
+    """Remembered results take no more room than they may, and one that is larger than that is not kept at all."""
+    one = pa.table({"found": pa.array([1], pa.int64())})
+    remembered = Remembered(2 * one.nbytes)
+    for key in ("first", "second"):
+        remembered.put(key, one)
+    assert one is remembered.get("first")
+    remembered.put("third", one)
+    assert [one, None, one] == [remembered.get(key) for key in ("first", "second", "third")]
+    remembered.put("large", pa.concat_tables([one] * 3))
+    assert [None] * 3 == [remembered.get(key) for key in ("first", "third", "large")]
+
+
+def test_columns_are_of_one_customer(walks: StoredFacts) -> None:
+    """A statement that names no customer is not run, and another customer's facts are not found."""
+    walk(walks, 1)
+    parts = walks.store.reader.parts("steps_daily")
+    with pytest.raises(QueryError):
+        walks.store.reader.columns("SELECT sum(metres) AS found FROM steps", DAYS)
+    sql = f"SELECT sum(metres) AS found FROM steps WHERE {parts.newer}"
+    other = walks.store.reader.columns(sql, {**DAYS, "customer": "cust_fedcba9876543210"})
+    assert [0] == other["found"].to_pylist()
+
+
+def test_sums_may_have_more_rows_than_an_answer(walks: StoredFacts) -> None:
+    """What goes on being computed with has a limit of its own."""
+    sql = "SELECT number, {customer:String} AS customer FROM numbers(150000)"
+    assert 150_000 == walks.store.reader.columns(sql, DAYS).num_rows
+    with pytest.raises(QueryError):
+        walks.store.reader.columns(sql.replace("150000", str(reader.COLUMNS_ROWS_MAX + 1)), DAYS)
