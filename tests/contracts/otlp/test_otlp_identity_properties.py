@@ -101,6 +101,28 @@ def test_equal_values_are_equal_in_every_spelling(otlp: Otlp, one: dict[str, Any
 
 
 @pytest.mark.parametrize("media_type", [JSON, PROTOBUF])
+def test_values_count_down_to_a_depth(otlp: Otlp, media_type: str) -> None:
+    """What is nested absurdly deep is stored like any other record, and cannot be told from what is deeper still."""
+    found = []
+    for depth in (31, 32, 33, 40):
+        value = A
+        for _ in range(depth):
+            value = listed(value)
+        found.append(identities(otlp, value, media_type))
+    assert found[0] != found[1] != found[2]
+    assert found[2] == found[3]
+
+
+def test_the_deepest_readable_nesting_hurts_nobody(otlp: Otlp) -> None:
+    """A record that fills the parser's own limit costs the message nothing."""
+    for depth in range(40, 260, 50):
+        value = '{"arrayValue":{"values":[' * depth + "{}" + "]}}" * depth
+        logs = f'{{"body":{value},"attributes":[{{"key":"a","value":{value}}}]}},{{"timeUnixNano":"1"}}'
+        decoded = otlp.decode_body("logs", f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{logs}]}}]}}]}}'.encode())
+        assert (2, []) == (decoded.items, decoded.rejects)
+
+
+@pytest.mark.parametrize("media_type", [JSON, PROTOBUF])
 @pytest.mark.parametrize("scope", [{"version": "2"}, {"attributes": [{"key": "shard", "value": A}]}], ids=str)
 def test_scopes_differ_by_version_and_attributes(otlp: Otlp, media_type: str, scope: dict[str, Any]) -> None:
     """Two meters of one name count apart."""

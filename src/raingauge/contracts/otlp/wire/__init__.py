@@ -76,6 +76,9 @@ class Block(Generic[RecordT]):
 Whole: TypeAlias = "Value | bytes | list[Whole] | dict[str, Whole] | None"
 """Any value of an attribute, listed or not. It is only ever hashed."""
 
+DEPTH_MAX: Final = 32
+"""Lists and maps that are nested deeper than so many levels count as no value: reading them must not end the stack."""
+
 Read: TypeAlias = Callable[[bytes, frozenset[str]], Iterator[Block[RecordT]]]
 """Reads one signal in one encoding; the set is the allow-list."""
 

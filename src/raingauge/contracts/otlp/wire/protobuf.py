@@ -11,7 +11,18 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from raingauge.contracts.otlp.attributes import PRESENCE, Attributes, Value, count, number
-from raingauge.contracts.otlp.wire import Block, Buckets, Log, Point, Span, Whole, content, fingerprint, stream
+from raingauge.contracts.otlp.wire import (
+    DEPTH_MAX,
+    Block,
+    Buckets,
+    Log,
+    Point,
+    Span,
+    Whole,
+    content,
+    fingerprint,
+    stream,
+)
 from raingauge.contracts.otlp.wire.buckets import explicit, exponential
 from raingauge.errors import Undecodable
 
@@ -167,13 +178,13 @@ def _stream(resource: Any, scope: Any) -> str:
     return stream(all_of(resource), scope.version, all_of(scope.attributes))
 
 
-def _whole(held: Any) -> Whole:
+def _whole(held: Any, depth: int = 0) -> Whole:
     """Like `_value`, with lists, maps and bytes."""
-    which = held.WhichOneof("value")
+    which = held.WhichOneof("value") if depth <= DEPTH_MAX else None
     if which == "array_value":
-        return [_whole(one) for one in held.array_value.values]
+        return [_whole(one, depth + 1) for one in held.array_value.values]
     if which == "kvlist_value":
-        return {one.key: _whole(one.value) for one in held.kvlist_value.values}
+        return {one.key: _whole(one.value, depth + 1) for one in held.kvlist_value.values}
     found: Whole = getattr(held, which) if which else None
     return found
 

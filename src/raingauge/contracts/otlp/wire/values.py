@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from raingauge.contracts.otlp.attributes import PRESENCE, Attributes, Value
-from raingauge.contracts.otlp.wire import Whole, fingerprint
+from raingauge.contracts.otlp.wire import DEPTH_MAX, Whole, fingerprint
 from raingauge.contracts.otlp.wire.messages import AnyValue, KeyValue
 
 Allowed: TypeAlias = frozenset[str]
@@ -25,14 +25,16 @@ def attributes_of(pairs: Sequence[KeyValue] | None, allowed: Allowed, shared: At
     """The allowed attributes of a record, on top of those it shares with its resource."""
     found = shared.copy()
     for pair in pairs or ():
-        key = pair.key
-        if key in allowed and pair.value is not None:
-            held = pair.value
+        if (key := pair.key) in allowed and (held := pair.value) is not None:
             # Most values are text; the rest is sorted out where it costs nobody else.
-            value = held.string_value if type(held.string_value) is str else value_of(held)
-            if key in PRESENCE:
+            if type(text := held.string_value) is str:
+                if text and key not in PRESENCE:
+                    found[key] = text
+                elif key in PRESENCE:
+                    found[key] = True
+            elif key in PRESENCE:
                 found[key] = True
-            elif value is not None and value != "":
+            elif (value := value_of(held)) is not None:
                 found[key] = value
     return found
 
@@ -48,16 +50,16 @@ def value_of(held: AnyValue) -> Value | None:
     return double(held.double_value)
 
 
-def whole_of(held: AnyValue | None) -> Whole:
+def whole_of(held: AnyValue | None, depth: int = 0) -> Whole:
     """Like `value_of`, with lists, maps and bytes."""
-    if held is None:
+    if held is None or depth > DEPTH_MAX:
         return None
     if (plain := value_of(held)) is not None:
         return plain
     if (inner := _inner(held.array_value)) is not None:
-        return [_nested(one) for one in inner]
+        return [_nested(one, depth) for one in inner]
     if (inner := _inner(held.kvlist_value)) is not None:
-        return {str(one.get("key")): _nested(one.get("value")) for one in inner if isinstance(one, dict)}
+        return {str(one.get("key")): _nested(one.get("value"), depth) for one in inner if isinstance(one, dict)}
     return _bytes(held.bytes_value) if isinstance(held.bytes_value, str) else None
 
 
@@ -69,8 +71,8 @@ def _inner(value: object) -> Sequence[Any] | None:
     return inner if isinstance(inner, list) else ()
 
 
-def _nested(value: object) -> Whole:
-    return whole_of(msgspec.convert(value, AnyValue)) if isinstance(value, dict) else None
+def _nested(value: object, depth: int) -> Whole:
+    return whole_of(msgspec.convert(value, AnyValue), depth + 1) if isinstance(value, dict) else None
 
 
 def _bytes(text: str) -> bytes | None:
