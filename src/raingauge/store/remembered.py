@@ -29,7 +29,7 @@ class Remembered:
 
     def put(self, key: Hashable, table: pa.Table) -> None:
         with self._lock:
-            if key not in self._tables:
+            if key not in self._tables and table.nbytes <= self._limit_bytes:
                 self._tables[key] = table
                 self._bytes += table.nbytes
             while self._bytes > self._limit_bytes:

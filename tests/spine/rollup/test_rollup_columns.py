@@ -98,7 +98,7 @@ def test_what_was_not_asked_for_longest_is_forgotten_first() -> None:
     remembered.put("third", one)
     assert [one, None, one] == [remembered.get(key) for key in ("first", "second", "third")]
     remembered.put("large", pa.concat_tables([one] * 3))
-    assert [None] * 3 == [remembered.get(key) for key in ("first", "third", "large")]
+    assert [one, one, None] == [remembered.get(key) for key in ("first", "third", "large")]
 
 
 def test_columns_are_of_one_customer(walks: StoredFacts) -> None:
