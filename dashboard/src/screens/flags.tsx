@@ -60,8 +60,9 @@ export default function Flags() {
   const slow = (q: number): number | null => (period.compare && latencyBefore.data ? quantile(latencyBefore.data.data, q) : null);
   const step = stepSeconds(period);
   const frame = { step, since: period.since, until: period.until, at: when };
-  const markers = newVersions((versions.data?.data ?? []).map((one) => ({ label: one.key.split(" ").at(-1) ?? one.key, at: Date.parse(one.first_at) })), period.since, period.until);
-  const first = points[0] ? when(points[0]) : period.until;
+  const seen = (versions.data?.data ?? []).map((one) => ({ label: one.key.split(" ").at(-1) ?? one.key, at: Date.parse(one.first_at) }));
+  const markers = newVersions(seen, period.since, period.until);
+  const began = Math.min(...seen.map((one) => one.at));
   const nothing = latency.data && resolves.data && !points.length && !rows.length && !Object.keys(filters).length;
 
   learn("resolver", by === "resolver" ? (each.data?.data ?? []).map((row) => [row.key, row.key]) : []);
@@ -80,10 +81,10 @@ export default function Flags() {
             <Figure loading={!latency.data && !latency.error} label="90 % within" value={quantile(points, 0.9)} before={slow(0.9)} format={microseconds} more="bad" />
             <Figure loading={!latency.data && !latency.error} label="99 % within" value={quantile(points, 0.99)} before={slow(0.99)} format={microseconds} more="bad" note={`n = ${compact(points.reduce((all, row) => all + row.count, 0))}`} />
           </Figures>
-          {points.length > 0 && period.until - first < (period.until - period.since) / 8 && (
+          {points.length > 0 && began < period.until && period.until - began < (period.until - period.since) / 8 && (
             <p class="dim">
-              Resolvers were first heard of {ago(Date.parse(points[0]!.at))} in this range.{" "}
-              <button type="button" class="link" onClick={() => zoomTo(first / 1_000 - step, period.until / 1_000)}>
+              Resolvers were first heard of {ago(began)}.{" "}
+              <button type="button" class="link" onClick={() => zoomTo(began / 1_000 - 60, period.until / 1_000)}>
                 Look at that time only
               </button>
             </p>

@@ -16,6 +16,8 @@ interface Tree {
   readonly end: Int32Array;
   /** Position of each node's parent, -1 for none. */
   readonly above: Int32Array;
+  /** 1 where a node's agent is another one than above it and before it. */
+  readonly named: Uint8Array;
 }
 
 /** The part of the time axis that is shown, in milliseconds. */
@@ -28,14 +30,20 @@ interface Span {
 export function treeOf(nodes: readonly Node[]): Tree {
   const end = new Int32Array(nodes.length);
   const above = new Int32Array(nodes.length);
+  const named = new Uint8Array(nodes.length);
+  const known = new Map<number, string>();
   const stack: number[] = [];
   nodes.forEach((node, index) => {
     while (stack.length && nodes[stack.at(-1)!]!.depth >= node.depth) end[stack.pop()!] = index;
-    above[index] = stack.at(-1) ?? -1;
+    const parent = (above[index] = stack.at(-1) ?? -1);
+    if (node.agent && node.agent !== (known.get(parent) ?? nodes[parent]?.agent)) {
+      named[index] = 1;
+      known.set(parent, node.agent);
+    }
     stack.push(index);
   });
   for (const index of stack) end[index] = nodes.length;
-  return { end, above };
+  return { end, above, named };
 }
 
 /** Positions of the nodes that are not inside a folded one. */
@@ -157,8 +165,7 @@ export function Waterfall({ nodes, duration_ms, search }: { nodes: readonly Node
             const node = nodes[index]!;
             const row = from + offset;
             const open = tree.end[index]! > index + 1 ? !folded.has(index) : undefined;
-            const named = node.agent !== nodes[tree.above[index]!]?.agent && node.agent !== nodes[index - 1]?.agent;
-            return <Row key={index} {...{ node, index, row, open, named, zoom }} selected={row === at} />;
+            return <Row key={index} {...{ node, index, row, open, zoom }} named={tree.named[index] === 1} selected={row === at} />;
           })}
         </div>
       </div>
@@ -201,7 +208,7 @@ const Row = memo(function Row({ node, index, row, open, named, selected, zoom }:
         </span>
         {node.status === "error" && <span class="dot bad" role="img" aria-label="failed" />}
         <span class={node.synthetic ? "dim" : undefined}>{nameOf(node)}</span>
-        {node.agent && named && <span class="badge">{node.agent.slice(0, 16)}</span>}
+        {named && <span class="badge">{node.agent.slice(0, 16)}</span>}
         {node.depth > 16 && <span class="badge">depth {node.depth}</span>}
       </div>
       <div class="lane" aria-hidden="true">
