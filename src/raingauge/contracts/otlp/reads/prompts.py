@@ -103,6 +103,8 @@ async def top_prompts(
     prompts = [
         _of_trace(rows["nameless"][one]) if nameless else _of_prompt(rows["named"][one], rows["traces"])
         for *_, nameless, one in chosen
+        # What has been erased meanwhile is not there any more.
+        if one in rows["nameless" if nameless else "named"]
     ]
     names = await facts.names(sorted({prompt.user for prompt in prompts if prompt.user}))
     return Page([msgspec.structs.replace(one, user_name=names.get(one.user)) for one in prompts], ranked.meta)

@@ -185,10 +185,10 @@ def _alike(found: Mapping[str, pa.Table]) -> Iterator[_Alike]:
         nested = sum(trace["nested"] for trace in seen)
         whole = int(row["whole"])
         yield _Alike(row["of_repo"], relations, nested, counts_of(row["of_agents"]), 1, whole)
-        prompts, left = plain[row["of_repo"]]
+        prompts, left = plain.get(row["of_repo"], (0, 0))
         plain[row["of_repo"]] = prompts - 1, left - whole
     for repo, (prompts, whole) in plain.items():
-        if prompts:
+        if prompts > 0:
             yield _Alike(repo, [], 0, {}, prompts, whole)
     for row in found["nameless"].to_pylist():
         relations, agents = relations_of(row["relations"]), counts_of(row["of_agents"])
