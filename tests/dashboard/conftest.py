@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from tests.support.chromium import chromium
 from tests.support.server import Server, running, until
 
@@ -66,6 +66,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
+    # Generous: these tests share a machine, and a read may wait for others.
+    expect.set_options(timeout=20_000)
     with chromium() as browser:
         yield browser
 
