@@ -130,9 +130,9 @@ def migrate(session: Session, contracts: Iterable[Contract]) -> None:
     for contract in contracts:
         for rollup in contract.rollups:
             session.command(_create_rollup(rollup))
+            _add_columns(session, rollup.table, rollup.columns)
         for numbering in contract.numberings:
             session.command(_create_numbering(numbering))
-            _add_columns(session, rollup.table, rollup.columns)
     if stored_version < SCHEMA_VERSION:
         session.command(f"INSERT INTO schema_versions SELECT {SCHEMA_VERSION}, now()")
 

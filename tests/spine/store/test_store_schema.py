@@ -55,6 +55,25 @@ def test_a_new_column_of_a_table_is_added_to_the_stored_one(stored_facts: StoreF
     assert [Call("before", 0.0), Call("after", 1.5)] == newer.rows(read, Call)
 
 
+def test_a_new_column_of_a_rollup_is_added_to_the_stored_one(stored_facts: StoreFacts) -> None:
+    """After an update days are summed up into the new column too, of every rollup."""
+    other = replace(DAILY, table="calls_other")
+    older = stored_facts(contract(CALLS, rollups=(DAILY, other)))
+    older.store.close()
+    wider = replace(
+        DAILY,
+        columns=(*DAILY.columns, Column("names", "UInt64", "how many different")),
+        select="SELECT customer, day, count(), uniqExact(name) FROM calls WHERE {where} GROUP BY customer, day",
+    )
+    newer = stored_facts(contract(CALLS, rollups=(wider, other)))
+    newer.insert(Decoded(items=2, rows={"calls": [(0, "a"), (1, "b")]}))
+    newer.store.rollups.run()
+    read = (
+        "SELECT toString(names) AS name, toFloat64(calls) AS cost FROM calls_daily WHERE customer = {customer:String}"
+    )
+    assert [Call("2", 2.0)] == newer.rows(read, Call)
+
+
 def test_a_column_that_code_no_longer_names_stays_and_hinders_nobody(stored_facts: StoreFacts) -> None:
     """Going back to code without a column still stores rows."""
     newer = stored_facts(contract(replace(CALLS, columns=(NAME, COST))))
