@@ -133,7 +133,7 @@ def test_scopes_differ_by_version_and_attributes(otlp: Otlp, media_type: str, sc
 @given(
     value=st.recursive(st.none() | st.integers() | text, lambda inner: st.lists(inner) | st.dictionaries(text, inner))
 )
-@quick
+@settings(quick, max_examples=25)
 def test_garbage_instead_of_a_list_or_map_hurts_nobody(otlp: Otlp, value: Any) -> None:
     """Whatever stands in the place of nested values, the point and the records beside it are stored."""
     for garbled in ({"arrayValue": value}, {"kvlistValue": {"values": value}}, {"bytesValue": value}, listed(value)):

@@ -1,4 +1,4 @@
-"""A team's day whose totals are known beforehand, on every route, however it arrives and however much is summed up.
+"""A team's day whose totals are known beforehand, on every route, half of it summed up.
 
 Four people use the CLI (which tells spend by metrics and by events), one uses Cowork (events only). Each gives four
 prompts of eight requests and eight tool decisions, with hook events around them as real sessions have. Request r of
@@ -7,11 +7,10 @@ person p costs (p + 1) * (r + 1) thousandths of a dollar.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from tests.contracts.otlp.conftest import Otlp
@@ -21,9 +20,6 @@ from raingauge.contracts.otlp import OTLP
 from raingauge.settings import Settings
 from raingauge.store import client, schema
 from raingauge.store.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NINE_NS = 1_795_165_200_000_000_000
 """2026-11-20 09:00 UTC."""
@@ -110,35 +106,22 @@ def prompt_metrics(otlp: Otlp, person: int, prompt: int) -> dict[str, Any]:
     return otlp.metrics(*metrics, resource={"service.name": "claude-code"}, scope="com.anthropic.claude_code")
 
 
-def in_order(agents: Agents, messages: list[Message]) -> None:
-    for signal, request in messages:
+def half_summed_up(agents: Agents, messages: list[Message]) -> None:
+    for number, (signal, request) in enumerate([*messages[::2], *messages[1::2]]):
+        if number == len(messages) // 2:
+            agents.roll_up()
         agents.deliver(signal, request)
 
 
-def half_summed_up(agents: Agents, messages: list[Message]) -> None:
-    in_order(agents, messages[::2])
-    agents.roll_up()
-    in_order(agents, messages[1::2])
-
-
-def shuffled_twice_and_summed_up(agents: Agents, messages: list[Message]) -> None:
-    mixed = random.Random(7).sample(messages, len(messages))
-    in_order(agents, mixed)
-    agents.roll_up()
-    in_order(agents, list(reversed(mixed)))
-    agents.roll_up()
-
-
 @pytest.fixture(scope="module")
-def team(_engine: Path, request: pytest.FixtureRequest) -> Iterator[Agents]:
-    """The day, half of it summed up unless a test says how it arrived; nobody changes it."""
+def team(_engine: Path) -> Iterator[Agents]:
+    """The day, half of it summed up; nobody changes it."""
     with closing(client.connect(Settings(), _engine, {})) as emptier:
         for (table,) in emptier.rows("SELECT name FROM system.tables WHERE database = currentDatabase()"):
             emptier.command(f"DROP TABLE {schema.name(table)} SYNC")
-    arrive: Callable[[Agents, list[Message]], None] = getattr(request, "param", half_summed_up)
     with closing(Store.open(Settings(), _engine, [OTLP], lambda: NOW)) as store:
         agents = Agents(store)
-        arrive(agents, list(team_day(Otlp())))
+        half_summed_up(agents, list(team_day(Otlp())))
         yield agents
 
 
@@ -148,10 +131,6 @@ def per_person(figure: float) -> list[tuple[str, Any]]:
 
 def test_cost_by_person(team: Agents) -> None:
     """Each person's spend counts once, whether it was told once or twice."""
-    assert_cost_by_person(team)
-
-
-def assert_cost_by_person(team: Agents) -> None:
     trend = team.ask("cost-trend")
     assert per_person(PROMPTS * PROMPT_USD) == [(row["label"], row["cost_usd"]) for row in trend["totals"]]
     assert pytest.approx(1.0) == sum(row["share"] for row in trend["totals"])
@@ -203,10 +182,6 @@ def test_cache_hit(team: Agents) -> None:
 
 def test_daily_usage(team: Agents) -> None:
     """The sums of one person's day."""
-    assert_daily_usage(team)
-
-
-def assert_daily_usage(team: Agents) -> None:
     rows = [row for row in team.ask("rollups") if row["user_name"] == "ada@example.com"]
     names = (
         "cost_usd",
@@ -311,10 +286,3 @@ def test_prometheus_totals(team: Agents) -> None:
     } == {sample.labels: sample.value for sample in cost.samples}
     calls = len(PEOPLE) * PROMPTS * REQUESTS
     assert 1050 * calls == sum(sample.value for sample in tokens.samples)
-
-
-@pytest.mark.parametrize("team", [in_order, shuffled_twice_and_summed_up], indirect=True, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("figures", [assert_cost_by_person, assert_daily_usage], ids=lambda figures: figures.__name__)
-def test_order_of_arrival(team: Agents, figures: Callable[[Agents], None]) -> None:
-    """Figures are the same however the day arrives, even twice, and whether none or all of it is summed up."""
-    figures(team)
