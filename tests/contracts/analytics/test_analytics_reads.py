@@ -175,6 +175,13 @@ def test_filters_restrict(worked_product: Any, filters: dict[str, str], expected
     ]
 
 
+def test_turns_are_of_the_session_module(worked_product: Any) -> None:
+    """Asking for that module is asking for all turns; another has none."""
+    everything = worked_product.ask("sessions", view="corrected")
+    assert everything == worked_product.ask("sessions", view="corrected", module="session")
+    assert [] == worked_product.ask("sessions", view="corrected", module="router")
+
+
 def test_totals_for_prometheus(worked_product: Any) -> None:
     """Events of version 2 by module; duplicates and older versions are not in them."""
     assert {

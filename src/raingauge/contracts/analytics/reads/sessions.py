@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -177,6 +178,8 @@ async def sessions(
     if by == "tool":
         return await facts.page(window, statement(facts, _TOOLS, filters), ToolUse, **values)
     key = _KEYS[by]
+    if filters.module == "session":
+        filters = replace(filters, module="")  # all turns are of this module, and sums of everybody are smaller
     scheduled_too = view == "corrected" and await facts.rows(statement(facts, _ANY_SCHEDULED), _Run, **values)
     durations = _DURATIONS.replace("$wanted", "$filter AND NOT $scheduled" if scheduled_too else "$filter")
     everything = statement(facts, _ALL, filters, row=key.row, names_dimension=by in {"phase", "version"})
