@@ -45,7 +45,8 @@ _SIGNALS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS)
 
 _NAMES: Final = {name: name for name in ("hour", *DIMENSIONS, *MEASURES)}
 _SOURCES: Final = [str(source) for source in Source]
-_FAMILY: Final = pa.array([_SOURCES.index(FAMILY[source]) for source in Source], pa.int8())
+# A list: pyarrow imports pandas for its first array, which commands that read nothing need not wait for.
+_FAMILY: Final = [_SOURCES.index(FAMILY[source]) for source in Source]
 """By place of the source in `_SOURCES`."""
 
 _LAST: Final = 9
@@ -230,7 +231,7 @@ def _ranked(usage: Usage, rows: pa.Table) -> pa.Table:
     source = pc.fill_null(pc.index_in(rows["source"], pa.array(_SOURCES)), _SOURCES.index(Source.OTHER))
     signal = pa.repeat(pa.scalar(_SIGNALS.index(usage), pa.int8()), rows.num_rows)
     return (
-        rows.append_column("family", _FAMILY.take(source.combine_chunks()))
+        rows.append_column("family", pa.array(_FAMILY, pa.int8()).take(source.combine_chunks()))
         .append_column("rank", rank.take(source.combine_chunks()))
         .append_column("signal", signal)
     )
