@@ -87,7 +87,7 @@ def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     """Different people of each day from first to last, and of the 7 and 30 days that end with it."""
     people: defaultdict[date, list[str]] = defaultdict(list)
     keys = ["day", "user"]
-    seen = rows.filter(rows["active"]).group_by(keys, use_threads=False).aggregate([])
+    seen = rows.select(keys).filter(rows["active"]).group_by(keys, use_threads=False).aggregate([])
     for day, person in zip(*(seen[key].to_pylist() for key in keys), strict=True):
         people[day].append(person)
     last_seen: dict[str, date] = {}
@@ -105,7 +105,7 @@ def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
 
 async def _people(facts: Facts, found: Found, first: date, limit: int) -> list[ActiveUser]:
     rows = found.rows.filter(pc.greater_equal(found.rows["day"], pa.scalar(first)))
-    active = rows.filter(rows["active"])
+    active = rows.select(["day", "user", "of_session"]).filter(rows["active"])
     in_session = telling(active, ["of_session"])
     sums = Found(found.asked, rows).sums("user")
     for counted, name in (

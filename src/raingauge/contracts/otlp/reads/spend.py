@@ -104,8 +104,8 @@ def _costliest(found: Found, limit: int) -> pa.Table:
     """The groups that tell of anything, with the number of their sessions."""
     sums = found.sums("of_group")
     rows = found.rows
-    seen = telling(rows.filter(rows["doing"]), ["of_session"]).group_by("of_group", use_threads=False)
-    sessions = seen.aggregate([("of_session", "count_distinct")])
+    seen = telling(rows.select(["of_group", "of_session"]).filter(rows["doing"]), ["of_session"])
+    sessions = seen.group_by("of_group", use_threads=False).aggregate([("of_session", "count_distinct")])
     counted = sessions["of_session_count_distinct"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
     sums = sums.append_column("sessions", pc.fill_null(counted, 0))
     sums = telling(sums, (*found.asked.spend, *found.asked.done, *found.asked.told, "sessions"))

@@ -108,11 +108,12 @@ class Found:
 
     def sums(self, *keys: str) -> pa.Table:
         """All values by these keys. Only the parts that count are in the sums."""
-        asked = self.asked
+        asked, rows = self.asked, self.rows
+        # Columns are chosen before rows: those that are left out need not be copied.
         parts = [
-            self.rows.filter(self.rows["spending"]).select([*keys, *asked.spend]) if asked.spend else None,
-            self.rows.filter(self.rows["doing"]).select([*keys, *asked.done]) if asked.done else None,
-            self.rows.select([*keys, *asked.told]) if asked.told else None,
+            rows.select([*keys, *asked.spend]).filter(rows["spending"]) if asked.spend else None,
+            rows.select([*keys, *asked.done]).filter(rows["doing"]) if asked.done else None,
+            rows.select([*keys, *asked.told]) if asked.told else None,
         ]
         return _summed([part for part in parts if part is not None], keys)
 
