@@ -18,13 +18,14 @@ from typing import Final
 
 import msgspec
 
+from raingauge.app import Application
 from raingauge.contract import Scope
 from raingauge.control import customers, links, tokens
 from raingauge.control.database import Database
 from raingauge.control.sessions import Owner
 from raingauge.demo import job
 from raingauge.demo.senders import SENDERS
-from raingauge.edge.ports import ASGIApp, Event, Receive, Send
+from raingauge.edge.ports import Event, Receive, Send
 from raingauge.edge.ports import Scope as AsgiScope
 from raingauge.errors import NotFound
 from raingauge.settings import SIGNIN_LINK_SECONDS, Settings
@@ -35,13 +36,14 @@ STOP_SECONDS: Final = 2.0
 class DemoApplication:
     """Serves as the given application does, and runs a sender while it serves."""
 
-    def __init__(self, application: ASGIApp, settings: Settings, url: str, base_url: str, scale: float) -> None:
+    def __init__(self, application: Application, settings: Settings, url: str, base_url: str, scale: float) -> None:
         """`url` reaches this server from this machine, `base_url` is for people; `scale` is 1 for the whole story."""
         self._application = application
         self._settings = settings
         self._url = url
         self._base_url = base_url
         self._scale = scale
+        self.answer_whole = application.answer_whole
         self._sender: subprocess.Popen[bytes] | None = None
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
