@@ -20,3 +20,9 @@ export function timeTick(ms: number, ticks: readonly number[]): string {
   if (wide || (at.getHours() === 0 && at.getMinutes() === 0)) return at.toLocaleDateString(undefined, { month: "short", day: "numeric" });
   return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 }
+
+/** All ticks as texts; of several that read the same only the first has one. */
+export function timeLabels(ticks: readonly number[]): string[] {
+  const texts = ticks.map((tick) => (tick ? timeTick(tick, ticks) : ""));
+  return texts.map((text, index) => (text === texts[index - 1] ? "" : text));
+}

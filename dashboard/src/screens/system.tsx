@@ -223,7 +223,7 @@ function Stored({ installation }: { installation: Installation | null }) {
       </Card>
       {shown && stored.data && <Columns table={stored.data.tables.find((one) => one.table === shown)} everywhere={stored.data.everywhere} />}
       <p class="footnote">
-        People appear under a keyed hash; their readable names stand apart, encrypted. <code>raingauge export</code> takes everything out. IP addresses are never written.
+        People appear under a keyed hash; their readable names stand apart, encrypted. <code>raingauge forget</code> removes a person. IP addresses are never written.
       </p>
     </>
   );

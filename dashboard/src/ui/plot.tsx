@@ -5,7 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { moment, utcDay, type Format } from "../lib/format";
 import { unzoom, zoomTo } from "../lib/period";
 import { token, useTheme } from "../lib/theme";
-import { timeTick } from "../lib/ticks";
+import { timeLabels } from "../lib/ticks";
 import { placed } from "../lib/versions";
 import { PALETTE, type ChartProps, type Marker, type Series } from "./chart";
 
@@ -81,7 +81,7 @@ function options({ x, kind, format, xFormat, levels = [], step }: ChartProps, sh
       y: { range: (_, min, max) => (kind === "line" && min < 0 ? [min * 1.08, max * 1.08] : [0, Math.max(max, ...levels.map((level) => level.at)) * 1.08 || 1]) },
     },
     axes: [
-      { ...axis, size: 28, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks) => ticks.map((tick) => tick && timeTick(tick * 1_000, ticks.map((one) => one * 1_000))) }), space: 72 },
+      { ...axis, size: 28, grid: { show: false }, ...(xFormat ? { values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? xFormat(tick) : "")) } : { values: (_, ticks) => timeLabels(ticks.map((tick) => tick * 1_000)) }), space: 72 },
       { ...axis, size: (_, values) => 16 + 6.4 * Math.max(0, ...(values ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => format(tick)), space: 32 },
     ],
     series: [
