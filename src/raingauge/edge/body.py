@@ -99,17 +99,18 @@ class Bodies:
         body.size_bytes += len(part)
         check_size(body.size_bytes, body.max_bytes)
         if part:
-            self._hold(len(part))
+            self.hold(len(part))
             body.parts.append(part)
         return bool(event.get("more_body", False))
 
-    def _hold(self, size_bytes: int) -> None:
+    def hold(self, size_bytes: int) -> None:
+        """Take memory for a part of a body. Raises Refused(QUEUE_FULL) when too much is held already."""
         if self._held_bytes + size_bytes > self._memory_bytes:
             raise Refused(Reason.QUEUE_FULL, "Too many bodies are being received.")
         self._held_bytes += size_bytes
 
     def release(self, size_bytes: int) -> None:
-        """Give back the memory of a body that `read` returned."""
+        """Give back the memory of a body that `read` returned or that was held."""
         self._held_bytes -= size_bytes
 
 

@@ -118,6 +118,7 @@ class Receiver:
         """
 
         def committed(result: bool | Exception) -> None:
+            self._bodies.release(len(body))
             if isinstance(result, Exception):
                 then(self._refused(request, result))
                 return
@@ -133,6 +134,7 @@ class Receiver:
             check_size(len(body), request.max_bytes)
             request.size_bytes = len(body)
             request.intake.check(request.head, body)
+            self._bodies.hold(len(body))
         except Exception as error:  # noqa: BLE001 - as above
             then(self._refused(request, error))
         else:

@@ -252,6 +252,16 @@ def test_answer_does_not_depend_on_how_the_bytes_came(
     assert answered(head + body) == answered(head[:20], head[20:], body[:3], body[3:])
 
 
+def test_memory_for_bodies_is_bounded_for_whole_requests_too(start: Callable[..., Program]) -> None:
+    """What waits for its commit counts, however its bytes came."""
+    program = start("bodies_max_bytes=4")
+    request = post("/v1/things", BEARER + "Content-Length: 5\r\n")
+    assert ["503", "503"] == [
+        exchange(program, *pieces).split()[1] for pieces in ([request + "hello"], [request, "hello"])
+    ]
+    assert "202" == exchange(program, request.replace("5", "4") + "four").split()[1]
+
+
 def test_upgrade_offer_with_a_body_is_taken_as_plain_http(server: Program) -> None:
     """Java's HTTP client offers HTTP/2 with its first POST; it is answered in HTTP/1.1."""
     offer = (
