@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from litestar import Router, delete, get, post
@@ -17,6 +17,9 @@ from raingauge.errors import Conflict, Reason, Refused
 from raingauge.web.account import Accounts, AnyRequest
 from raingauge.web.management import admins_only
 from raingauge.web.shape import credential_of
+
+if TYPE_CHECKING:
+    from raingauge.system import Forgotten
 
 
 class PersonShown(msgspec.Struct, frozen=True):
@@ -53,15 +56,6 @@ class CustomerDeleted(msgspec.Struct, frozen=True):
     rows: int
 
 
-class Gone(Protocol):
-    """What forgetting somebody deleted."""
-
-    @property
-    def names(self) -> int: ...
-    @property
-    def rows(self) -> dict[str, int]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Erasing:
     """What these routes ask of the running system.
@@ -71,7 +65,7 @@ class Erasing:
     """
 
     people: Callable[[str], tuple[list[Person], bool]]
-    forget: Callable[[str, Sequence[str], bool], Gone]
+    forget: Callable[[str, Sequence[str], bool], Forgotten]
     erase: Callable[[str], Mapping[str, int]]
 
 
@@ -87,8 +81,8 @@ def router(erasing: Erasing) -> Router:
     @post("/people/forget", summary="Forget a person", status_code=200, sync_to_thread=True)
     def forget_person(request: AnyRequest, data: JSONBody[ToForget]) -> Erased:
         """Delete the readable name of a person and, if asked, every row about this person. There is no way back."""
-        gone = erasing.forget(data.person.strip(), [credential_of(request).customer], data.facts)
-        return Erased(gone.names, gone.rows)
+        forgotten = erasing.forget(data.person.strip(), [credential_of(request).customer], data.facts)
+        return Erased(forgotten.names, forgotten.rows)
 
     @delete("/customers/{customer_id:str}", summary="Delete a customer", status_code=200, sync_to_thread=True)
     def delete_customer(
