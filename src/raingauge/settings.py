@@ -37,10 +37,6 @@ def port_number(value: int) -> str | None:
     return None if 0 <= value <= 65_535 else "must be a port number, 0 to 65535"
 
 
-def at_least(lowest: float) -> Check:
-    return lambda value: None if value >= lowest else f"must be at least {lowest}"
-
-
 def _lifetime_days(value: float) -> str | None:
     return None if 0 < value <= 36_500 else "must be greater than 0 and at most 36500"
 
