@@ -229,6 +229,16 @@ STORE_MEMORY_BYTES = Knob("store_memory_bytes", 2 * GIB, "Memory the embedded st
 QUERY_MEMORY_BYTES = Knob("query_memory_bytes", 1 * GIB, "Memory one read may use.", "bytes", positive)
 QUERY_TIMEOUT_SECONDS = Knob("query_timeout_seconds", 15.0, "Longest time one read may take.", "seconds", positive)
 QUERY_MAX_ROWS = Knob("query_max_rows", 100_000, "Most rows one read may return.", "rows", positive)
+QUERY_SUMS_MAX_ROWS = Knob(
+    "query_sums_max_rows", 1_000_000, "Most rows one statement may bring that a read sums up further.", "rows", positive
+)
+QUERY_REMEMBERED_BYTES = Knob(
+    "query_remembered_bytes",
+    64 * MIB,
+    "Memory for what reads found, kept as long as it holds for whoever asks the same; 0 keeps nothing.",
+    "bytes",
+    not_negative,
+)
 READERS = Knob("readers", 2, "Reads that may run at the same time.", "", positive)
 ROLLUP_SECONDS = Knob("rollup_seconds", 900.0, "Time between two roll-up runs; 0 is never.", "seconds", not_negative)
 REJECT_DAYS = Knob("reject_days", 30, "How long reasons of rejected items are kept.", "days", positive)
@@ -274,7 +284,7 @@ CORE_KNOBS: Final[tuple[Knob[Any], ...]] = (
     RATE_PER_TOKEN, RATE_PER_IP, FAILED_AUTH_PER_IP, PUBLIC_CUSTOMER,
     QUEUE_MAX_BYTES, QUEUE_MAX_AGE_SECONDS, QUEUE_KEY_SECONDS, QUEUE_TRIES, DEAD_LETTER_DAYS,
     DECODE_WORKERS, DECODE_TIMEOUT_SECONDS, STORE_MEMORY_BYTES, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS,
-    QUERY_MAX_ROWS, READERS, ROLLUP_SECONDS, REJECT_DAYS,
+    QUERY_MAX_ROWS, QUERY_SUMS_MAX_ROWS, QUERY_REMEMBERED_BYTES, READERS, ROLLUP_SECONDS, REJECT_DAYS,
     SIGNIN_LINK_SECONDS, SESSION_DAYS, SESSION_IDLE_DAYS, ACCESS_ISSUER, ACCESS_AUDIENCE, ACCESS_JWKS_URL,
     LOG_LEVEL, LOG_FORMAT, DRAIN_SECONDS,
 )  # fmt: skip

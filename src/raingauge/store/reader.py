@@ -18,17 +18,20 @@ from clickhouse_connect.driver.exceptions import DatabaseError, Error
 from raingauge.contract import Parts
 from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
-from raingauge.settings import MIB, QUERY_MAX_ROWS, QUERY_MEMORY_BYTES, QUERY_TIMEOUT_SECONDS, Settings
+from raingauge.settings import (
+    QUERY_MAX_ROWS,
+    QUERY_MEMORY_BYTES,
+    QUERY_REMEMBERED_BYTES,
+    QUERY_SUMS_MAX_ROWS,
+    QUERY_TIMEOUT_SECONDS,
+    Settings,
+)
 from raingauge.store.client import ClientSettings, Session, is_shared
 from raingauge.store.remembered import Remembered
 
 RowT = TypeVar("RowT")
 
 OWN_CUSTOMER: Final = "{customer:String}"
-COLUMNS_ROWS_MAX: Final = 1_000_000
-"""Most rows that `Reader.columns` takes: they go into sums, not into an answer."""
-REMEMBERED_BYTES: Final = 64 * MIB
-"""Results of `Reader.columns` that are kept for whoever asks the same."""
 
 # TIMEOUT_EXCEEDED, TOO_MANY_ROWS, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES, QUERY_WAS_CANCELLED
 _LIMIT_CODES: Final = frozenset({158, 159, 160, 241, 307, 394, 396})
@@ -80,10 +83,13 @@ class Reader:
     `deletions` gives a number that changes when rows have been deleted.
     """
 
-    def __init__(self, sessions: Sequence[Session], windows: Windows, deletions: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, sessions: Sequence[Session], windows: Windows, settings: Settings, deletions: Callable[[], int]
+    ) -> None:
         self._windows = windows
         self._deletions = deletions
-        self._remembered = Remembered(REMEMBERED_BYTES)
+        self._remembered = Remembered(settings[QUERY_REMEMBERED_BYTES])
+        self._sums_max_rows = settings[QUERY_SUMS_MAX_ROWS]
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         for session in sessions:
             self._idle.put(session)
@@ -109,7 +115,7 @@ class Reader:
         key = (sql, repr(sorted(named.items())), self._deletions())
         if self._windows.are_fixed and (known := self._remembered.get(key)) is not None:
             return known
-        bounded = f"{sql} SETTINGS max_result_rows = {COLUMNS_ROWS_MAX}"
+        bounded = f"{sql} SETTINGS max_result_rows = {self._sums_max_rows}"
         found = pa.ipc.open_stream(self._answer(bounded, named, "ArrowStream")).read_all()
         self._remembered.put(key, found)
         return found

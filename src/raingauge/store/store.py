@@ -51,7 +51,7 @@ class Store:
         rollups = [rollup for contract in contracts for rollup in contract.rollups]
         # Other processes may insert into a shared store.
         windows = Windows(rollups, load_coverage(writing), None if is_shared(settings) else self.writer.newest)
-        self.reader = Reader(reading, windows, lambda: self.writer.deletions)
+        self.reader = Reader(reading, windows, settings, lambda: self.writer.deletions)
         self.rollups = RollupRunner(self._upkeep, self.writer, windows, clock)
         self.retention = Retention(self._upkeep, self.writer, self.rollups, contracts, settings, clock)
 

@@ -10,7 +10,7 @@ import pytest
 
 from raingauge.contract import Column, Contract, Decoded, Rollup, Table
 from raingauge.errors import QueryError
-from raingauge.store import reader
+from raingauge.settings import QUERY_SUMS_MAX_ROWS
 from raingauge.store.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -117,4 +117,4 @@ def test_sums_may_have_more_rows_than_an_answer(walks: StoredFacts) -> None:
     sql = "SELECT number, {customer:String} AS customer FROM numbers(150000)"
     assert 150_000 == walks.store.reader.columns(sql, DAYS).num_rows
     with pytest.raises(QueryError):
-        walks.store.reader.columns(sql.replace("150000", str(reader.COLUMNS_ROWS_MAX + 1)), DAYS)
+        walks.store.reader.columns(sql.replace("150000", str(QUERY_SUMS_MAX_ROWS.default + 1)), DAYS)
