@@ -16,7 +16,7 @@ run: $(INSTALLED) $(DASHBOARD) ## Install into .venv, build the dashboard, and s
 	$(BIN)/raingauge demo
 
 test: $(INSTALLED_DEV) $(DASHBOARD) $(EXPORTERS) ## Every test, against real servers, files, browsers and clients
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 dashboard: $(DASHBOARD) ## Build the dashboard into the package
 

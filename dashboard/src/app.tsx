@@ -1,6 +1,6 @@
 /** The shell: rail, shortcuts, palette, and the screen of the address. */
 import { lazy, Suspense } from "preact/compat";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { useRead } from "./lib/api";
 import { follow, go, href, screenOf, usePlace } from "./lib/place";
 import { useSignedOut } from "./lib/session";
@@ -105,8 +105,8 @@ function RailLink({ path, title, icon, current }: { path: string; title: string;
 
 /** `g` and a letter goes places; ⌘K or `/` opens the palette. */
 function useShortcuts(openPalette: () => void): void {
-  useEffect(() => {
-    let leader = 0;
+  useLayoutEffect(() => {
+    let leader = Number.NEGATIVE_INFINITY;
     const onKey = (event: KeyboardEvent): void => {
       if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") {
         event.preventDefault();
@@ -122,7 +122,7 @@ function useShortcuts(openPalette: () => void): void {
       else if (event.timeStamp - leader < 1_500) {
         const screen = SCREENS.find((one) => one.key === event.key);
         if (screen) go(screen.path);
-        leader = 0;
+        leader = Number.NEGATIVE_INFINITY;
       }
     };
     addEventListener("keydown", onKey);

@@ -1,6 +1,6 @@
 /** Before something is lost: what will be lost, and a word to type. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface ConfirmProps {
   title: string;
@@ -16,7 +16,7 @@ interface ConfirmProps {
 export function Confirm({ title, text, word, act, onDone, children }: ConfirmProps) {
   const [typed, setTyped] = useState("");
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => input.current?.focus(), []);
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     if (typed.trim() === word) onDone(true);

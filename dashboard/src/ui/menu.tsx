@@ -1,6 +1,6 @@
 /** A button with something that opens under it; closes on Esc, on a click elsewhere and after a choice. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface MenuProps {
   button: ComponentChildren;
@@ -14,7 +14,7 @@ export function Menu({ button, label, align = "left", plain = false, children }:
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const close = (): void => setOpen(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     root.current?.querySelector<HTMLElement>(".menu-list button, .menu-list select, .menu-list input")?.focus();
     const outside = (event: Event): void => {

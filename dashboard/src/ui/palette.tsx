@@ -1,5 +1,5 @@
 /** The command palette: every place, range and known filter value by name. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { signOut } from "../lib/api";
 import { offered, setFilter } from "../lib/filters";
 import { PRESETS } from "../lib/period";
@@ -38,7 +38,7 @@ export default function Palette({ close }: { close: () => void }) {
   const [at, setAt] = useState(0);
   const input = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     input.current?.focus();
     return () => before?.focus?.();

@@ -1,6 +1,6 @@
 /** A detail beside its list: Esc closes, ↑ and ↓ move, the address changes. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { visit } from "../lib/place";
 import { IconButton } from "./card";
 
@@ -15,12 +15,13 @@ interface SideProps {
 
 export function Side({ title, close, previous, next, full, children }: SideProps) {
   const panel = useRef<HTMLElement>(null);
-  useEffect(() => {
+  // Before the first paint: whoever sees the panel can use its keys.
+  useLayoutEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     panel.current?.focus({ preventScroll: true });
     return () => before?.focus?.({ preventScroll: true });
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || (event.target as Element).closest("input, textarea, select, [role=dialog][aria-modal]")) return;
       if (event.key === "Escape") visit(close);
