@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,8 +37,8 @@ def ratio(value: Spread, reference: Spread) -> str:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value below which so large a part of the values lies."""
-    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
+    """The smallest of the values that so large a part of them does not exceed (nearest rank)."""
+    return sorted(values)[max(math.ceil(len(values) * part) - 1, 0)]
 
 
 class Report:
