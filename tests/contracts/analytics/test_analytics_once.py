@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,34 @@ def test_any_deliveries_of_the_same_events_give_the_same_answers(product: Any, u
         product.roll_up()
     product.deliver(data.draw(st.permutations(events)))
     assert expected == answers(product)
+
+
+AUDIENCES = {
+    "ordinary": {"module": "session", "owner_module": "session", "execution_kind": "user_session"},
+    "always_on": {"module": "session", "owner_module": "always_on"},
+}
+
+
+@pytest.mark.parametrize("summed", [0, 7, 14])
+def test_an_audience_is_a_short_name_for_its_filters(product: Any, usage: Any, summed: int) -> None:
+    """Every read says the same of it, summed up or not, although it finds the audience in smaller sums."""
+    others = (
+        usage.chat("loop_start", **other) for other in ({"ownerModule": "cron_job"}, {"executionKind": "subagent"})
+    )
+    events = [
+        *(usage.event(40 + n, "2026-08-20T10:00:00.000Z", usage.bob, other) for n, other in enumerate(others)),
+        *usage.worked()[:-1],
+    ]
+    product.deliver(events[:summed] or events[:1])
+    product.roll_up()
+    product.deliver(events)
+    for read, query in (
+        *ASKED,
+        ("sessions", {"view": "corrected"}),
+        ("funnel", {"by": "session", "view": "corrected"}),
+    ):
+        for audience, filters in AUDIENCES.items():
+            assert product.ask(read, **query, **filters) == product.ask(read, **query, audience=audience)
 
 
 def test_wire_behaviour_of_the_real_sender_changes_no_total(product: Any, usage: Any) -> None:

@@ -1,7 +1,7 @@
 """Daily sums of the agent loop: its turns one by one, and sets of its sessions.
 
 Most is read from the sets. Turns are kept as well, because the corrected view leaves out those that a schedule began,
-and which they are can be known later than their day is summed up; and because durations are of single turns.
+and which they are can be known later than their day is summed up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final
 
 from raingauge.contract import Column, Rollup
 from raingauge.contracts.analytics.parts import (
+    AUDIENCE,
     BITMAPS,
     DIMENSIONS,
     INSTALLATIONS,
@@ -62,7 +63,7 @@ _COUNT_COLUMNS: Final = counts(**{name: why for name, (_, why) in _COUNTS.items(
 _STAGES: Final = Column("stages", "UInt16", "which steps of the loop were seen, one bit each", PACKED)
 
 _EVENTS: Final = """
-    SELECT customer, day, $by $turn, $session AS session_value, session_id != '' AS has_session,
+    SELECT customer, day, $parts $turn, $session AS session_value, session_id != '' AS has_session,
         $installation AS installation_value,
         groupBitOr(bitShiftLeft(toUInt16(1), indexOf([$stages], loop_stage))) AS stages, $sums
     FROM $events WHERE {where} AND $counted AND module = 'session'
@@ -99,6 +100,7 @@ TURNS: Final = Rollup(
         counts=", ".join(_COUNTS),
         of_turns=select(
             _EVENTS,
+            parts="$dimensions, ",
             by="$dimensions, ",
             turn=f"run, {_ENDS}, groupArrayIf(stop_reason, $ended) AS stop_reasons",
             sums=_SUMS,
@@ -106,6 +108,28 @@ TURNS: Final = Rollup(
     ),
     retention_days=ROLLUP_DAYS,
     numberings=(INSTALLATIONS, SESSIONS),
+)
+
+TIMES: Final = Rollup(
+    table="product_turn_times",
+    columns=(
+        *names(*DIMENSIONS),
+        Column("took_ms", "Array(UInt32)", "from start to end of each turn with both on this day", PACKED),
+    ),
+    order=DIMENSIONS,
+    source=EVENTS.name,
+    select=select(
+        """
+        SELECT customer, day, $dimensions, groupArray(toUInt32(ended_ms - started_ms)) AS took_ms FROM (
+            SELECT customer, day, $dimensions, $ends
+            FROM $events WHERE {where} AND $counted AND module = 'session' AND run != 0
+            GROUP BY customer, day, $dimensions, run, session_id, installation_id
+            HAVING ended_ms >= started_ms
+        ) GROUP BY customer, day, $dimensions
+        """,
+        ends=_ENDS,
+    ),
+    retention_days=ROLLUP_DAYS,
 )
 
 # Turns over midnight, and those that were cut off.
@@ -133,36 +157,36 @@ HALVES: Final = Rollup(
 )
 
 
-def _sessions(table: str, kind: str, dimensions: tuple[str, ...]) -> Rollup:
-    by = "".join(f"{name}, " for name in dimensions)
+def _sessions(table: str, kind: str, parts: tuple[Column, ...], sql: str) -> Rollup:
+    by = ", ".join(part.name for part in parts)
     return Rollup(
         table=table,
         columns=(
-            *names(*dimensions),
+            *parts,
             _STAGES,
             *flags(completed_any="whether a turn ended as it should", raised_any="whether there was an error"),
             *sets(kind, sessions="numbers of sessions", installations="numbers of installations"),
             *_COUNT_COLUMNS,
         ),
-        order=(*dimensions, "stages"),
+        order=(*(part.name for part in parts), "stages"),
         source=EVENTS.name,
         select=select(
             """
-            SELECT e.customer AS customer, day, $by stages, completed > 0 AS completed_any, raised > 0 AS raised_any,
+            SELECT e.customer AS customer, day, $by, stages, completed > 0 AS completed_any, raised > 0 AS raised_any,
                 ${set_of}If(session.number, has_session) AS sessions,
                 $set_of(installation.number) AS installations, $counts
             FROM ($of_sessions) AS e $numbered_installation $numbered_session
-            GROUP BY e.customer, day, $by stages, completed_any, raised_any
+            GROUP BY e.customer, day, $by, stages, completed_any, raised_any
             """,
             by=by,
             set_of=SET_OF[kind],
             counts=", ".join(f"sum(e.{name})" for name in _COUNTS),
-            of_sessions=select(_EVENTS, by=by, turn="toUInt64(0) AS run", sums=_SUMS),
+            of_sessions=select(_EVENTS, parts=f"{sql}, ", by=f"{by}, ", turn="toUInt64(0) AS run", sums=_SUMS),
         ),
         retention_days=ROLLUP_DAYS,
         numberings=(INSTALLATIONS, SESSIONS),
     )
 
 
-SESSION_SETS: Final = _sessions("product_sessions_by", LISTS, DIMENSIONS)
-SESSION_DAYS: Final = _sessions("product_session_days", BITMAPS, ())
+SESSION_SETS: Final = _sessions("product_sessions_by", LISTS, names(*DIMENSIONS), "$dimensions")
+SESSION_DAYS: Final = _sessions("product_session_days", BITMAPS, (AUDIENCE,), "$audience AS audience")

@@ -40,6 +40,12 @@ DIMENSIONS: Final = (
 )  # fmt: skip
 """What reads can be restricted to."""
 
+AUDIENCES: Final = {
+    "ordinary": "module = 'session' AND owner_module = 'session' AND execution_kind = 'user_session'",
+    "always_on": "module = 'session' AND owner_module = 'always_on'",
+}
+"""Ready-made audiences: no event is of more than one."""
+
 # With the customer in the hash, a value alone is enough to join by. Joining by both would let the optimizer join the
 # numbers with each other by their customer first.
 INSTALLATIONS: Final = Numbering(
@@ -84,6 +90,7 @@ def _numbered(name: str, numbering: Numbering) -> str:
 
 _NAMES: Final = {
     "dimensions": ", ".join(DIMENSIONS),
+    "audience": f"multiIf({', '.join(sql + f', {name!r}' for name, sql in AUDIENCES.items())}, '')",
     "counted": "schema_version = 'analytics.v2' AND event_name IN ('feature_used', 'error_occurred')",
     "used": "event_name = 'feature_used'",
     "raised": "event_name = 'error_occurred'",
@@ -112,6 +119,9 @@ _NAMES: Final = {
 def select(text: str, **names: str) -> str:
     """SQL with names filled in, those of this file and `names`; the values of `names` may use names of this file."""
     return Template(Template(text).safe_substitute(names)).substitute(_NAMES)
+
+
+AUDIENCE: Final = Column("audience", "LowCardinality(String)", "ready-made audience of the event, or empty", PACKED)
 
 
 def names(*columns: str) -> tuple[Column, ...]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Column, Rollup
-from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TURNS
+from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TIMES, TURNS
 from raingauge.contracts.analytics.parts import (
+    AUDIENCE,
     BITMAPS,
     DIMENSIONS,
     INSTALLATIONS,
@@ -32,13 +33,13 @@ from raingauge.contracts.analytics.tables import EVENTS
 
 _USERS: Final = """
     FROM (
-        SELECT customer, day, $by $counted AS counted, installation_id IN ($shared) AS shared,
+        SELECT customer, day, $parts, $counted AS counted, installation_id IN ($shared) AS shared,
             $installation AS installation_value, $instance AS instance_value, instance_id != '' AS has_instance,
             $pair AS pair_value, $session AS session_value, session_id != '' AS has_session,
             countIf(counted AND $used) AS used, countIf(counted AND $raised) AS raised,
             countIf(counted AND $failed AND code != '') AS twins
         FROM $events WHERE {where}
-        GROUP BY customer, day, $by counted, shared, installation_value, instance_value, has_instance,
+        GROUP BY customer, day, $by, counted, shared, installation_value, instance_value, has_instance,
             pair_value, session_value, has_session
     ) AS e $numbered_installation $numbered_instance $numbered_pair $numbered_session
 """
@@ -81,25 +82,27 @@ ACTIVITY: Final = Rollup(
             sum(e.used), sum(e.raised), sum(e.twins)
         {_USERS} GROUP BY e.customer, day, $dimensions, counted, shared
         """,
-        by="$dimensions, ",
+        parts="$dimensions",
+        by="$dimensions",
         set_of=SET_OF[LISTS],
     ),
     retention_days=ROLLUP_DAYS,
     numberings=_NUMBERINGS,
 )
 
-# The same without dimensions: most reads of users ask for all of them.
+# The same by audience only: most reads of users ask for all of them, or for one audience.
 USERS: Final = Rollup(
     table="product_user_days",
-    columns=_user_columns(BITMAPS),
-    order=("counted",),
+    columns=(AUDIENCE, *_user_columns(BITMAPS)),
+    order=("audience", "counted"),
     source=EVENTS.name,
     select=select(
         f"""
-        SELECT e.customer AS customer, day, counted, shared, {_USER_SETS}
-        {_USERS} GROUP BY e.customer, day, counted, shared
+        SELECT e.customer AS customer, day, audience, counted, shared, {_USER_SETS}
+        {_USERS} GROUP BY e.customer, day, audience, counted, shared
         """,
-        by="",
+        parts="$audience AS audience",
+        by="audience",
         set_of=SET_OF[BITMAPS],
     ),
     retention_days=ROLLUP_DAYS,
@@ -201,5 +204,5 @@ FAILURES: Final = Rollup(
 )
 
 ROLLUPS: Final = (
-    ACTIVITY, USERS, STEPS, STOPS, TOOLS, TURNS, HALVES, SESSION_SETS, SESSION_DAYS, CRON_RUNS, FAILURES,
+    ACTIVITY, USERS, STEPS, STOPS, TOOLS, TURNS, TIMES, HALVES, SESSION_SETS, SESSION_DAYS, CRON_RUNS, FAILURES,
 )  # fmt: skip

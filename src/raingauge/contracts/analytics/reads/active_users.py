@@ -58,7 +58,7 @@ _SQL: Final = """
         ${number_of}If(u.installations, counted AND NOT shared) AS unshared,
         ${number_of}If(u.shared_sessions, counted) AS shared_sessions,
         $number_of(u.installations) AS all_versions
-    FROM $activity AS u WHERE $filter
+    FROM $activity_sets AS u WHERE $sets_filter
     GROUP BY period ORDER BY period LIMIT {limit:UInt32}
 """
 # By arrival: a client that crashes again and again sends old events.

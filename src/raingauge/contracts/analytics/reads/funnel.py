@@ -14,7 +14,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Reason, Refused, Window
 from raingauge.contracts.analytics.parts import STAGES
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, any_scheduled, bound, statement
 
 DEFAULT_STEPS: Final = "loop_start,model_request,tool_call,loop_end"
 
@@ -58,7 +58,7 @@ _CONTRACT: Final = """
     GROUP BY module, loop_stage, outcome
     ORDER BY module, indexOf([$stages], loop_stage), loop_stage, outcome LIMIT {limit:UInt32}
 """
-# Sums of all turns, less those of scheduled ones.
+# Sums of all turns, and what to take from them.
 _CORRECTED: Final = """
     WITH sums AS (
         SELECT module, sum(sign * part.models) AS models, sum(sign * part.bad_models) AS bad_models,
@@ -66,9 +66,8 @@ _CORRECTED: Final = """
             sum(sign * part.asks) AS asks, sum(sign * part.denials) AS denials,
             sum(sign * part.ends) AS ends, sum(sign * part.good_ends) AS good_ends
         FROM (
-            SELECT 'session' AS module, 1 AS sign, $loop_sums FROM $sessions WHERE $filter
-            UNION ALL
-            SELECT 'session' AS module, -1 AS sign, $loop_sums FROM $turns WHERE $filter AND $scheduled
+            SELECT 'session' AS module, toInt8(1) AS sign, $loop_sums FROM $session_sets WHERE $sets_filter
+            $less_scheduled
             UNION ALL
             SELECT module, 1,
                 sumIf(used, loop_stage = 'model_request' AND outcome = 'success'),
@@ -94,6 +93,10 @@ _CORRECTED: Final = """
     WHERE stage_events + failures > 0
     ORDER BY module, indexOf([$stages], loop_stage), outcome LIMIT {limit:UInt32}
 """
+_LESS_SCHEDULED: Final = """
+            UNION ALL
+            SELECT 'session' AS module, -1 AS sign, $loop_sums FROM $turns WHERE $filter AND $scheduled
+"""
 _LOOP_SUMS: Final = """
     sum(model_starts) AS models, sum(model_errors) AS bad_models, sum(calls_worked) AS good_calls,
     sum(call_errors) AS bad_calls, sum(asked) AS asks, sum(denied) AS denials, sum(ended) AS ends,
@@ -106,7 +109,7 @@ _STEPS: Final = """
     FROM (
         SELECT step, groupBitmapMergeStateIf(sets.sessions, bitAnd(stages, {bits:Array(UInt16)}[step]) != 0) AS having
         FROM (
-            SELECT stages, $set_of(sessions) AS sessions FROM $sessions WHERE $filter GROUP BY stages
+            SELECT stages, $set_of(sessions) AS sessions FROM $session_sets WHERE $sets_filter GROUP BY stages
         ) AS sets ARRAY JOIN arrayEnumerate({steps:Array(String)}) AS step
         GROUP BY step
     ) ORDER BY step
@@ -142,8 +145,10 @@ async def funnel(
 ) -> Page[list[StageOutcome]] | Page[list[Step]]:
     """Outcomes by module and loop stage with their error rates, or how many sessions came through each step."""
     values = bound(window, filters, view)
+    scheduled_too = view == "corrected" and await any_scheduled(facts, values)
     if by == "stage":
-        sql = _CORRECTED if view == "corrected" else _CONTRACT
+        less = _LESS_SCHEDULED if scheduled_too else ""
+        sql = (_CORRECTED if view == "corrected" else _CONTRACT).replace("$less_scheduled", less)
         return await facts.page(window, statement(facts, sql, filters, loop_sums=_LOOP_SUMS), StageOutcome, **values)
     stages = steps.split(",")
     if unknown := [stage for stage in stages if stage not in STAGES]:
@@ -151,7 +156,7 @@ async def funnel(
     bits = [1 << (STAGES.index(stage) + 1) for stage in stages]
     values |= {"steps": stages, "bits": bits, "needed": list(accumulate(bits, or_))}
     reached = facts.page(window, statement(facts, _STEPS, filters), _Reached, **values)
-    if view == "contract":
+    if not scheduled_too:
         page = await reached
         return Page(_converted(page.data, []), page.meta)
     sql = statement(facts, _SCHEDULED_STEPS, filters)

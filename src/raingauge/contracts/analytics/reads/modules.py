@@ -35,7 +35,7 @@ class EventUse(msgspec.Struct, frozen=True):
 _MODULES: Final = """
     SELECT module, sum(used) - {corrected:UInt8} * sum(twins) AS events, sum(raised) AS errors,
         $number_of(a.installations) AS installations
-    FROM $activity AS a WHERE counted AND $filter
+    FROM $activity_sets AS a WHERE counted AND $sets_filter
     GROUP BY module ORDER BY events DESC, module LIMIT {limit:UInt32}
 """
 _EVENTS: Final = """

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from string import Template
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
+import msgspec
 from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TURNS
-from raingauge.contracts.analytics.parts import STAGES
+from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TIMES, TURNS
+from raingauge.contracts.analytics.parts import AUDIENCES, STAGES
 from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STEPS, STOPS, TOOLS, USERS
 
 Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
@@ -42,7 +44,8 @@ class Filters:
     def condition(self) -> str:
         """SQL that names only what is restricted: a column that is not named is not read from disk."""
         wanted = [f"{_COLUMNS.get(name, name)} = {{{name}:String}}" for name, value in self.values.items() if value]
-        return " AND ".join(("day BETWEEN {first_day:Date} AND {last_day:Date}", *wanted, *_AUDIENCES[self.audience]))
+        audience = AUDIENCES.get(self.audience)
+        return " AND ".join((_DAYS, *wanted, *filter(None, [audience])))
 
     @property
     def values(self) -> dict[str, str]:
@@ -52,11 +55,7 @@ class Filters:
 
 UNFILTERED: Final = Filters("", "", "", "", "", "", "", "all")
 _COLUMNS: Final = {"version": "app_version"}
-_AUDIENCES: Final[dict[Audience, tuple[str, ...]]] = {
-    "all": (),
-    "ordinary": ("module = 'session'", "owner_module = 'session'", "execution_kind = 'user_session'"),
-    "always_on": ("module = 'session'", "owner_module = 'always_on'"),
-}
+_DAYS: Final = "day BETWEEN {first_day:Date} AND {last_day:Date}"
 
 
 async def _filters(
@@ -75,20 +74,27 @@ async def _filters(
     return Filters(module, owner_module, execution_kind, phase, version, platform, deployment_mode, audience)
 
 
+class _Run(msgspec.Struct, frozen=True):
+    run: int
+
+
 FILTERS: Final = {"filters": Provide(_filters)}
 """The dependency that gives a handler its `filters: Filters`."""
 
 _ROLLUPS: Final = {
     "activity": ACTIVITY.table, "user_days": USERS.table, "steps": STEPS.table, "stops": STOPS.table,
-    "tools": TOOLS.table, "turns": TURNS.table, "halves": HALVES.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
+    "tools": TOOLS.table, "turns": TURNS.table, "times": TIMES.table, "halves": HALVES.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
     "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
-_BY_DIMENSION: Final = {"number_of": "uniqExactArray", "set_of": "groupBitmapStateArray"}
-_BY_DAY: Final = {
-    "activity": "$user_days", "sessions": "$session_days",
+_BY_DIMENSION: Final = {
+    "activity_sets": "$activity", "session_sets": "$sessions", "sets_filter": "$filter",
+    "number_of": "uniqExactArray", "set_of": "groupBitmapStateArray",
+}  # fmt: skip
+_BY_AUDIENCE: Final = {
+    "activity_sets": "$user_days", "session_sets": "$session_days",
     "number_of": "groupBitmapMerge", "set_of": "groupBitmapMergeState",
 }  # fmt: skip
-"""Smaller tables for reads that want everybody, and how their sets are united."""
+"""Smaller tables for reads that want everybody or one audience, and how their sets are united."""
 # Scheduled turns look like ordinary chat except for the id of their run.
 _NAMES: Final = {
     "scheduled": "run IN (SELECT run FROM $cron_runs)",
@@ -101,15 +107,23 @@ def statement(
 ) -> str:
     """SQL with `$filter`, `$scheduled`, `$stages`, the names of rollups (`$turns`, …) and `parts` filled in.
 
-    `$scheduled` tells whether a turn was begun by a schedule. Sets are united with `$number_of`, which counts their
-    members, or `$set_of`; either can have `If` appended. `names_dimension` is whether the SQL itself uses one.
-    `parts` are SQL of this folder, never what a caller sent.
+    `$scheduled` tells whether a turn was begun by a schedule. Sets are in `$activity_sets` and `$session_sets`, which
+    are restricted by `$sets_filter` and united with `$number_of`, which counts their members, or `$set_of`; either can
+    have `If` appended. `names_dimension` is whether the SQL itself uses one. `parts` are SQL of this folder, never what
+    a caller sent.
     """
-    united = _BY_DIMENSION if names_dimension or filters != UNFILTERED else _BY_DAY
-    sql = Template(sql).safe_substitute(parts | {"filter": filters.condition})
-    sql = Template(sql).safe_substitute(_NAMES | united)
+    audience = f"{_DAYS} AND audience = '{filters.audience}'" if filters.audience != "all" else _DAYS
+    by_dimension = names_dimension or any(filters.values.values())
+    sets = _BY_DIMENSION if by_dimension else _BY_AUDIENCE | {"sets_filter": audience}
+    sql = Template(sql).safe_substitute(sets | parts)
+    sql = Template(sql).safe_substitute(_NAMES | {"filter": filters.condition})
     sources = {name: facts.rolled(table) for name, table in _ROLLUPS.items() if f"${name}" in sql}
     return Template(sql).substitute(sources)
+
+
+async def any_scheduled(facts: Facts, values: Mapping[str, Any]) -> bool:
+    """Whether a schedule began any turn near the days of the read, whose parameters are `values`."""
+    return bool(await facts.rows(statement(facts, "SELECT run FROM $cron_runs LIMIT 1"), _Run, **values))
 
 
 def bound(window: Window, filters: Filters, view: View = "contract") -> dict[str, Any]:

@@ -37,7 +37,7 @@ _SQL: Final = """
             OVER (ORDER BY first_week ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS fresh
         FROM (
             SELECT toMonday(day) AS first_week, $set_of(installations) AS seen
-            FROM $activity WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $filter
+            FROM $activity_sets WHERE counted AND ({corrected:UInt8} = 0 OR NOT shared) AND $sets_filter
             GROUP BY first_week
         )
     ) ARRAY JOIN weeks AS later

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, bound, statement
+from raingauge.contracts.analytics.reads.query import FILTERS, Filters, View, any_scheduled, bound, statement
 
 
 class Turns(msgspec.Struct, frozen=True):
@@ -78,10 +78,6 @@ class _Counted(msgspec.Struct, frozen=True):
     sums: _Sums
 
 
-class _Run(msgspec.Struct, frozen=True):
-    run: int
-
-
 class _Took(msgspec.Struct, frozen=True):
     key: str
     seconds_p50: float
@@ -109,7 +105,7 @@ _ALL: Final = """
         if({corrected:UInt8}, sum(calls_worked) + sum(call_errors), sum(call_rows)),
         if({corrected:UInt8}, sum(call_errors), sum(call_rows_bad))
     ) AS sums
-    FROM $sessions WHERE $filter GROUP BY key ORDER BY key LIMIT {limit:UInt32}
+    FROM $session_sets WHERE $sets_filter GROUP BY key ORDER BY key LIMIT {limit:UInt32}
 """
 # What all this would be less without scheduled turns, seen in everything about the sessions and installations that
 # have any: a session with other turns as well stays.
@@ -133,16 +129,17 @@ _SCHEDULED: Final = """
 """
 # A turn over midnight lies in two daily rows; it counts where it ended.
 _DURATIONS: Final = """
-    SELECT toString(bucket) AS key, quantilesExact(0.5, 0.95)(took) AS took_ms,
-        took_ms[1] / 1000 AS seconds_p50, took_ms[2] / 1000 AS seconds_p95
+    SELECT toString(bucket) AS key, quantilesExactArray(0.5, 0.95)(took) AS quantiles_ms,
+        quantiles_ms[1] / 1000 AS seconds_p50, quantiles_ms[2] / 1000 AS seconds_p95
     FROM (
-        SELECT $row AS bucket, took_ms AS took FROM $turns WHERE took_ms >= 0 AND $wanted
+        $within_days
         UNION ALL
-        SELECT $merged AS bucket, max(ended_ms) - min(started_ms) AS took FROM $halves WHERE $wanted
-        GROUP BY run HAVING took >= 0
+        SELECT $merged AS bucket, [max(ended_ms) - min(started_ms)] AS took FROM $halves WHERE $wanted
+        GROUP BY run HAVING took[1] >= 0
     ) GROUP BY bucket
 """
-_ANY_SCHEDULED: Final = "SELECT run FROM $cron_runs LIMIT 1"
+_ALL_TIMES: Final = "SELECT $row AS bucket, took_ms AS took FROM $times WHERE $filter"
+_UNSCHEDULED_TIMES: Final = "SELECT $row AS bucket, [took_ms] AS took FROM $turns WHERE took_ms >= 0 AND $wanted"
 _STOP_REASONS: Final = """
     SELECT stop_reason, sum(ended) AS turns, turns / sum(sum(ended)) OVER () AS share FROM (
         SELECT stop_reason, toInt64(turns) AS ended FROM $stops WHERE $filter
@@ -180,12 +177,15 @@ async def sessions(
     key = _KEYS[by]
     if filters.module == "session":
         filters = replace(filters, module="")  # all turns are of this module, and sums of everybody are smaller
-    scheduled_too = view == "corrected" and await facts.rows(statement(facts, _ANY_SCHEDULED), _Run, **values)
-    durations = _DURATIONS.replace("$wanted", "$filter AND NOT $scheduled" if scheduled_too else "$filter")
+    scheduled_too = view == "corrected" and await any_scheduled(facts, values)
+    durations = _DURATIONS.replace("$within_days", _UNSCHEDULED_TIMES if scheduled_too else _ALL_TIMES)
+    wanted = "$filter AND NOT $scheduled" if scheduled_too else "$filter"
     everything = statement(facts, _ALL, filters, row=key.row, names_dimension=by in {"phase", "version"})
     page, took, scheduled = await asyncio.gather(
         facts.page(window, everything, _Counted, **values),
-        facts.rows(statement(facts, durations, filters, row=key.row, merged=key.merged), _Took, **values),
+        facts.rows(
+            statement(facts, durations, filters, wanted=wanted, row=key.row, merged=key.merged), _Took, **values
+        ),
         _scheduled(facts, filters, key, values) if scheduled_too else _nothing(),
     )
     return Page([*_turns(page.data, scheduled, took)], page.meta)
