@@ -174,3 +174,14 @@ def test_everything_fits_on_a_phone(browser: Browser, served: Server) -> None:
         visit.settled()
         assert (path, True) == (path, page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
     context.close()
+
+
+def test_what_can_be_done_with_a_row_is_in_reach_on_a_phone(browser: Browser, served: Server) -> None:
+    """The buttons of a token can be seen at 390 pixels although its columns are wider than the screen."""
+    context, visit = signed_in(browser, served, viewport={"width": 390, "height": 844})
+    page = visit.open("/settings")
+    visit.settled()
+    table = page.get_by_role("region", name="Tokens").locator(".table-wrap")
+    assert table.evaluate("wrap => wrap.scrollWidth > wrap.clientWidth")
+    expect(table.get_by_role("button", name="Revoke").first).to_be_in_viewport(ratio=1)
+    context.close()
