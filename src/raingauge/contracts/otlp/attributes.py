@@ -58,6 +58,14 @@ POINTS_ONLY: Final = frozenset({"tool"})
 """Old releases name the tool of a data point so; the same key holds content on a span's event."""
 PRESENCE: Final = frozenset({"process.owner", "workspace.host_paths"})
 """Keys of which only the presence is read: their value becomes True, whatever it was."""
+INDIVIDUAL: Final = frozenset({
+    "event.timestamp", "event.sequence", "cursor.event.id", "tool_use_id", "request_id", "call_id", "gen_ai.tool.call.id",
+    "gen_ai.response.id", "duration_ms", "cost_usd", "cost_usd_micros", "prompt_length", "input_tokens", "output_tokens",
+    "cache_read_tokens", "cache_creation_tokens", "input_token_count", "output_token_count", "cached_token_count",
+    "cached_content_token_count", "thoughts_token_count", "tool_token_count", "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens", "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+})  # fmt: skip
+"""Ids, counts and times of single records: their values say nothing of where a record comes from or how it ended."""
 
 TEXT_MAX_CHARACTERS: Final = 256
 """Longer names and ids are cut: no column holds text of a person's making that could need more."""

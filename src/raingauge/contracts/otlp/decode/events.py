@@ -8,24 +8,19 @@ from typing import Any, Final
 from raingauge.contract import Decoded, Reason, Received, Reject
 from raingauge.contracts.otlp.attributes import Attributes, label, number, text
 from raingauge.contracts.otlp.cost import NONE, cost_of
+from raingauge.contracts.otlp.decode.repeated import Repeated
 from raingauge.contracts.otlp.decode.shared import (
     Clock,
-    Labels,
-    Tools,
+    Who,
     call_id_of,
-    decision_of,
-    error_class_of,
+    configured,
     hash64,
     listed,
     model_of,
-    prompt_of,
-    query_source_of,
-    session_of,
+    outcome_of,
     status_of,
 )
-from raingauge.contracts.otlp.knobs import REPOSITORY_ATTRIBUTE
 from raingauge.contracts.otlp.people import People
-from raingauge.contracts.otlp.repository import repository_of
 from raingauge.contracts.otlp.sources import PREFIXES, Origin, Source
 from raingauge.contracts.otlp.spend import SPEND_EVENTS, unprefixed
 from raingauge.contracts.otlp.tables import EVENTS, TOOL_DECISIONS
@@ -51,9 +46,9 @@ def decode_logs(body: bytes, received: Received) -> Decoded:
 class _Events:
     def __init__(self, received: Received) -> None:
         self._identity_key = received.identity_key
-        self._repository_attribute = received.settings[REPOSITORY_ATTRIBUTE]
-        self._people, self._clock, self._tools = People(received), Clock(received), Tools(received)
-        self._labels = Labels(received)
+        self._people, self._clock = People(received), Clock(received)
+        self._who = Who(received, self._people)
+        self._traits = Repeated(self._derived, *configured(received))
         self._copies: Counter[str] = Counter()
         self._events: list[tuple[Any, ...]] = []
         self._decisions: list[tuple[Any, ...]] = []
@@ -61,12 +56,13 @@ class _Events:
 
     def add(self, block: Block[Log]) -> None:
         origin = Origin(block.resource, block.scope, (record[-1] for record in block.records if record))
+        stream = f"{block.all_attributes}\n{block.scope}"
         for log in block.records:
             position = len(self._events) + len(self._rejects)
             if log is None:
                 self._rejects.append(Reject(Reason.INVALID_FIELD, position, "logRecords", quarantined=True))
             else:
-                self._add(position, origin, f"{block.all_attributes}\n{block.scope}", log)
+                self._add(position, origin, stream, log)
 
     def decoded(self) -> Decoded:
         rows = {EVENTS.name: self._events, TOOL_DECISIONS.name: self._decisions}
@@ -75,38 +71,15 @@ class _Events:
     def _add(self, position: int, origin: Origin, stream: str, log: Log) -> None:
         attributes = log.attributes
         given = given_name(log)
-        source = origin.source(given, attributes)
-        name = event_name(source, given, attributes)
+        source, name, who, outcome = self._traits.of(attributes, origin, given, log.severity >= _SEVERITY_ERROR)
         time_us, timing = self._clock.placed(log.time_ns)
         trace_id = log.trace_id if len(log.trace_id) == 16 else _NO_TRACE
         duration_ms = number(attributes.get("duration_ms")) or 0.0
-        model = model_of(attributes)
-        tokens = tokens_of(source, attributes)
-        cost: tuple[float, str] = 0.0, NONE
+        tokens, cost = NO_TOKENS, (0.0, NONE)
         if name in SPEND_EVENTS.get(source, (name,)):
-            cost = cost_of(attributes, tokens, model, time_us)
-        else:
-            tokens = NO_TOKENS
-        who = (
-            source,
-            origin.service,
-            session_of(source, attributes),
-            prompt_of(attributes),
-            self._people.key(source, attributes),
-            repository_of(attributes, self._repository_attribute),
-            model,
-            self._tools.name(attributes),
-            *self._labels.of(attributes),
-        )
-        outcome = (
-            status_of(0, attributes) or ("error" if log.severity >= _SEVERITY_ERROR or name.endswith("error") else ""),
-            error_class_of(attributes),
-            *decision_of(attributes),
-            query_source_of(attributes),
-            text(attributes.get("agent_id", attributes.get("gen_ai.agent.id"))),
-            text(attributes.get("parent_agent_id")),
-            call_id_of(attributes),
-        )
+            tokens = tokens_of(source, attributes)
+            cost = cost_of(attributes, tokens, model_of(attributes), time_us)
+        call_id = call_id_of(attributes)
         event_id = hash64(self._identity(name, stream, log), self._identity_key)
         self._events.append(
             (
@@ -119,13 +92,24 @@ class _Events:
                 int(min(max(duration_ms, 0.0), _DURATION_MAX_MS) * 1000),
                 *who,
                 *outcome,
+                call_id,
                 *tokens,
                 *cost,
                 timing,
             )
         )
         if name in _DECISIONS and "decision" in attributes:
-            self._decisions.append((position, event_id, time_us, trace_id, *who, *outcome, timing))
+            self._decisions.append((position, event_id, time_us, trace_id, *who, *outcome, call_id, timing))
+
+    def _derived(
+        self, attributes: Attributes, origin: Origin, given: str, failed: bool
+    ) -> tuple[Source, str, tuple[str, ...], tuple[str, ...]]:
+        """Source, stored name, and the columns of both kinds of rows."""
+        source = origin.source(given, attributes)
+        name = event_name(source, given, attributes)
+        status = status_of(0, attributes) or ("error" if failed or name.endswith("error") else "")
+        who = self._who.of(source, origin.service, model_of(attributes), attributes)
+        return source, name, who, outcome_of(status, attributes)
 
     def _identity(self, name: str, stream: str, log: Log) -> str:
         """What tells this record from every other one and is the same when it is sent again."""
@@ -136,9 +120,8 @@ class _Events:
         if sequence and session:
             return f"{session}\n{sequence}\n{text(get('event.timestamp')) or log.time_ns}\n{name}"
         # Without a counter two equal records may both be meant: they are told apart by their order in the message.
-        content = (
-            f"{stream}\n{log.time_ns}\n{name}\n{log.body}\n{log.severity}\n{log.span_id.hex()}\n{log.all_attributes}"
-        )
+        place = f"{stream}\n{log.time_ns}\n{name}\n{log.body}\n{log.severity}\n{log.span_id.hex()}"
+        content = f"{place}\n{log.all_attributes()}"
         self._copies[content] += 1
         return f"{content}\n{self._copies[content]}"
 

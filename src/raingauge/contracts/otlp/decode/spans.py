@@ -5,26 +5,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from raingauge.contract import Decoded, Reason, Received, Reject
-from raingauge.contracts.otlp.attributes import TEXT_MAX_CHARACTERS, text
+from raingauge.contracts.otlp.attributes import TEXT_MAX_CHARACTERS, Attributes
 from raingauge.contracts.otlp.cost import cost_of
+from raingauge.contracts.otlp.decode.repeated import Repeated
 from raingauge.contracts.otlp.decode.shared import (
     Clock,
-    Labels,
-    Tools,
+    Who,
     call_id_of,
-    decision_of,
-    error_class_of,
+    configured,
     listed,
     model_of,
-    prompt_of,
-    query_source_of,
-    session_of,
+    outcome_of,
     status_of,
 )
-from raingauge.contracts.otlp.knobs import REPOSITORY_ATTRIBUTE
 from raingauge.contracts.otlp.people import People
-from raingauge.contracts.otlp.repository import repository_of
-from raingauge.contracts.otlp.sources import Origin
+from raingauge.contracts.otlp.sources import Origin, Source
 from raingauge.contracts.otlp.tables import SPANS
 from raingauge.contracts.otlp.tokens import tokens_of
 from raingauge.contracts.otlp.wire import PROTOBUF, Read, Span, json, protobuf
@@ -36,9 +31,9 @@ _INT32_END: Final = 2**31
 
 def decode_traces(body: bytes, received: Received) -> Decoded:
     """One row or one reject per span, in wire order. Raises Undecodable for a body that is no request at all."""
-    configured = received.settings[REPOSITORY_ATTRIBUTE]
     read: Read[Span] = protobuf.read_spans if received.content_type.startswith(PROTOBUF) else json.read_spans
-    people, clock, tools, labels = People(received), Clock(received), Tools(received), Labels(received)
+    people, clock = People(received), Clock(received)
+    traits = Repeated(_Traits(received, people).of, *configured(received))
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
     for block in read(body, listed(received)):
@@ -51,8 +46,7 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
                 continue
             trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status_code, attributes = record
             time_us, timing = clock.placed(start_ns or end_ns)
-            source = origin.source(name, attributes)
-            model = model_of(attributes)
+            source, model, columns = traits.of(attributes, origin, name, status_code)
             tokens = tokens_of(source, attributes)
             rows.append(
                 (
@@ -64,21 +58,7 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
                     max(0, end_ns - start_ns) // 1000 if start_ns else 0,
                     name[:TEXT_MAX_CHARACTERS],
                     kind if -_INT32_END <= kind < _INT32_END else 0,
-                    source,
-                    origin.service,
-                    session_of(source, attributes),
-                    prompt_of(attributes),
-                    people.key(source, attributes),
-                    repository_of(attributes, configured),
-                    model,
-                    tools.name(attributes),
-                    *labels.of(attributes),
-                    status_of(status_code, attributes),
-                    error_class_of(attributes),
-                    *decision_of(attributes),
-                    query_source_of(attributes),
-                    text(attributes.get("agent_id", attributes.get("gen_ai.agent.id"))),
-                    text(attributes.get("parent_agent_id")),
+                    *columns,
                     call_id_of(attributes),
                     *tokens,
                     *cost_of(attributes, tokens, model, time_us),
@@ -86,6 +66,18 @@ def decode_traces(body: bytes, received: Received) -> Decoded:
                 )
             )
     return Decoded(len(rows) + len(rejects), {SPANS.name: rows}, rejects, people.named())
+
+
+class _Traits:
+    """What a span says besides ids, counts and times: source, model, and the columns from `source` on."""
+
+    def __init__(self, received: Received, people: People) -> None:
+        self._who = Who(received, people)
+
+    def of(self, attributes: Attributes, origin: Origin, name: str, code: int) -> tuple[Source, str, tuple[str, ...]]:
+        source, model = origin.source(name, attributes), model_of(attributes)
+        who = self._who.of(source, origin.service, model, attributes)
+        return source, model, (*who, *outcome_of(status_of(code, attributes), attributes))
 
 
 def _problem(record: Span | None) -> str:

@@ -48,7 +48,11 @@ class Point(NamedTuple):
 
 
 class Log(NamedTuple):
-    """A log record. `body` is its text, or empty; it is only ever compared with names and hashed."""
+    """A log record. `body` is its text, or empty; it is only ever compared with names and hashed.
+
+    `all_attributes` gives text like a point's, of the body too where it is no text. It takes long and is seldom
+    needed: most senders number their records.
+    """
 
     time_ns: int
     event_name: str
@@ -56,7 +60,7 @@ class Log(NamedTuple):
     severity: int
     trace_id: bytes
     span_id: bytes
-    all_attributes: str
+    all_attributes: Callable[[], str]
     attributes: Attributes
 
 

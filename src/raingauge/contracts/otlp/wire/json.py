@@ -142,7 +142,7 @@ def _log(item: LogItem, allowed: Allowed, shared: Attributes) -> Log:
         integer(item.severity_number),
         identifier(item.trace_id),
         identifier(item.span_id),
-        content(all_of(item.attributes), body),
+        lambda: content(all_of(item.attributes), body),
         attributes_of(item.attributes, allowed, shared),
     )
 

@@ -91,20 +91,21 @@ def read_logs(body: bytes, allowed: frozenset[str]) -> Iterator[Block[Log]]:
         resource = resource_logs.resource.attributes
         shared = attributes_of(resource, allowed, {})
         for scope_logs in resource_logs.scope_logs:
-            records: list[Log | None] = [
-                Log(
-                    log.time_unix_nano or log.observed_time_unix_nano,
-                    log.event_name,
-                    log.body.string_value,
-                    log.severity_number,
-                    log.trace_id,
-                    log.span_id,
-                    content(all_of(log.attributes), log.body.string_value or _whole(log.body)),
-                    attributes_of(log.attributes, allowed, shared),
-                )
-                for log in scope_logs.log_records
-            ]
+            records: list[Log | None] = [_log(log, allowed, shared) for log in scope_logs.log_records]
             yield Block(shared, scope_logs.scope.name, records, _stream(resource, scope_logs.scope))
+
+
+def _log(log: Any, allowed: frozenset[str], shared: Attributes) -> Log:
+    return Log(
+        log.time_unix_nano or log.observed_time_unix_nano,
+        log.event_name,
+        log.body.string_value,
+        log.severity_number,
+        log.trace_id,
+        log.span_id,
+        lambda: content(all_of(log.attributes), log.body.string_value or _whole(log.body)),
+        attributes_of(log.attributes, allowed, shared),
+    )
 
 
 def _point(metric: str, kind: str, temporality: int, point: Any, allowed: frozenset[str], shared: Attributes) -> Point:
