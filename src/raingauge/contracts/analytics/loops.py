@@ -189,4 +189,4 @@ def _sessions(table: str, kind: str, parts: tuple[Column, ...], sql: str) -> Rol
 
 
 SESSION_SETS: Final = _sessions("product_sessions_by", LISTS, names(*DIMENSIONS), "$dimensions")
-SESSION_DAYS: Final = _sessions("product_session_days", BITMAPS, (AUDIENCE,), "$audience AS audience")
+SESSION_AUDIENCES: Final = _sessions("product_sessions_by_audience", BITMAPS, (AUDIENCE,), "$audience AS audience")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from raingauge.contract import Column, Rollup
-from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TIMES, TURNS
+from raingauge.contracts.analytics.loops import HALVES, SESSION_AUDIENCES, SESSION_SETS, TIMES, TURNS
 from raingauge.contracts.analytics.parts import (
     AUDIENCE,
     BITMAPS,
@@ -91,8 +91,8 @@ ACTIVITY: Final = Rollup(
 )
 
 # The same by audience only: most reads of users ask for all of them, or for one audience.
-USERS: Final = Rollup(
-    table="product_user_days",
+USER_AUDIENCES: Final = Rollup(
+    table="product_users_by_audience",
     columns=(AUDIENCE, *_user_columns(BITMAPS)),
     order=("audience", "counted"),
     source=EVENTS.name,
@@ -204,5 +204,6 @@ FAILURES: Final = Rollup(
 )
 
 ROLLUPS: Final = (
-    ACTIVITY, USERS, STEPS, STOPS, TOOLS, TURNS, TIMES, HALVES, SESSION_SETS, SESSION_DAYS, CRON_RUNS, FAILURES,
+    ACTIVITY, USER_AUDIENCES, STEPS, STOPS, TOOLS, TURNS, TIMES, HALVES, SESSION_SETS, SESSION_AUDIENCES, CRON_RUNS,
+    FAILURES,
 )  # fmt: skip

@@ -13,9 +13,9 @@ from litestar.di import Provide
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Window
-from raingauge.contracts.analytics.loops import HALVES, SESSION_DAYS, SESSION_SETS, TIMES, TURNS
+from raingauge.contracts.analytics.loops import HALVES, SESSION_AUDIENCES, SESSION_SETS, TIMES, TURNS
 from raingauge.contracts.analytics.parts import AUDIENCES, STAGES
-from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STEPS, STOPS, TOOLS, USERS
+from raingauge.contracts.analytics.rollups import ACTIVITY, CRON_RUNS, FAILURES, STEPS, STOPS, TOOLS, USER_AUDIENCES
 
 Audience: TypeAlias = Literal["all", "ordinary", "always_on"]
 View: TypeAlias = Annotated[
@@ -82,8 +82,9 @@ FILTERS: Final = {"filters": Provide(_filters)}
 """The dependency that gives a handler its `filters: Filters`."""
 
 _ROLLUPS: Final = {
-    "activity": ACTIVITY.table, "user_days": USERS.table, "steps": STEPS.table, "stops": STOPS.table,
-    "tools": TOOLS.table, "turns": TURNS.table, "times": TIMES.table, "halves": HALVES.table, "sessions": SESSION_SETS.table, "session_days": SESSION_DAYS.table,
+    "activity": ACTIVITY.table, "users_by_audience": USER_AUDIENCES.table, "steps": STEPS.table, "stops": STOPS.table,
+    "tools": TOOLS.table, "turns": TURNS.table, "times": TIMES.table, "halves": HALVES.table,
+    "sessions": SESSION_SETS.table, "sessions_by_audience": SESSION_AUDIENCES.table,
     "cron_runs": CRON_RUNS.table, "failures": FAILURES.table,
 }  # fmt: skip
 _BY_DIMENSION: Final = {
@@ -91,7 +92,7 @@ _BY_DIMENSION: Final = {
     "number_of": "uniqExactArray", "set_of": "groupBitmapStateArray",
 }  # fmt: skip
 _BY_AUDIENCE: Final = {
-    "activity_sets": "$user_days", "session_sets": "$session_days",
+    "activity_sets": "$users_by_audience", "session_sets": "$sessions_by_audience",
     "number_of": "groupBitmapMerge", "set_of": "groupBitmapMergeState",
 }  # fmt: skip
 """Smaller tables for reads that want everybody or one audience, and how their sets are united."""
