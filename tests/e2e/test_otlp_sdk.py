@@ -31,7 +31,11 @@ def codex_as_variables(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("form", "temporality", "source"),
-    [("agent-sdk", "delta", "agent_sdk"), ("codex", "cumulative", "claude_code")],
+    [
+        ("agent-sdk", "delta", "agent_sdk"),
+        ("claude-code-shell", "delta", "claude_code"),
+        ("codex", "cumulative", "claude_code"),
+    ],
 )
 def test_sdk_exports_with_exactly_what_is_printed(server: Server, form: str, temporality: str, source: str) -> None:
     """Spans, logs and metrics of the official exporters are read back with their exact numbers."""
