@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
+import msgspec
 from litestar.di import Provide
 from litestar.params import QueryParameter
 
-from raingauge.contract import Facts, Window
+from raingauge.contract import Facts, Meta, Window
 
 LOOK_BACK: Final = timedelta(days=7)
 """How far before a window the last reading of a cumulative series is looked for."""
@@ -129,6 +130,14 @@ def looked_at(*ranges: Range) -> dict[str, Any]:
     since = min(each.since for each in ranges) - LOOK_BACK
     until = max(each.until for each in ranges) - timedelta(microseconds=1)
     return {"since_day": since.date(), "until_day": until.date(), "look_back": since.replace(hour=0, minute=0)}
+
+
+def joined(first: Meta, *more: Meta) -> Meta:
+    """What an answer that took several steps says of itself: as fresh as the first one."""
+    each = (first, *more)
+    return msgspec.structs.replace(
+        first, rows_read=sum(one.rows_read for one in each), elapsed_ms=round(sum(one.elapsed_ms for one in each), 1)
+    )
 
 
 async def labels(facts: Facts, by: str, keys: Iterable[str]) -> dict[str, str]:

@@ -9,15 +9,16 @@ There may be very many. They are compared by few columns, and only of those that
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from raingauge.contract import Facts, Window
+from raingauge.contract import Window
 from raingauge.contracts.otlp.reads.query import Filters, Range
-from raingauge.contracts.otlp.rollups import PROMPTS, TRACES, WHERE, Groups
+from raingauge.contracts.otlp.reads.standing import Row, Rows
+from raingauge.contracts.otlp.rollups import PROMPTS, TRACES
 
 DEPTH_MAX: Final = 8
 """Deeper nested subagents count as this deep."""
@@ -37,6 +38,22 @@ relations_of: Final = msgspec.json.Decoder(list[Relation]).decode
 texts_of: Final = msgspec.json.Decoder(list[str]).decode
 counts_of: Final = msgspec.json.Decoder(dict[str, int]).decode
 
+
+class Work(NamedTuple):
+    """What is known of a prompt and of its traces by id, or of a trace that no event names: `named` tells which."""
+
+    named: bool
+    row: Row
+    traces: Mapping[str, Row]
+
+    @property
+    def seen(self) -> list[Row]:
+        """Its own row, and those of a prompt's traces that have spans."""
+        if not self.named:
+            return [self.row]
+        return [self.row, *(self.traces[one] for one in texts_of(self.row["trace_ids"]) if one in self.traces)]
+
+
 _FILTERED: Final = {
     "user": ("user", "max(toString(user))"),
     "repo": ("repo", "max(toString(repo))"),
@@ -46,16 +63,6 @@ _FILTERED: Final = {
     "tool": ("tools", "mapKeys(sumMap(tools))"),
 }
 """By filter: the column of a group and what all its rows together say."""
-
-
-def parts(facts: Facts, groups: Groups, *columns: str) -> str:
-    """A subquery of these columns of all sums and all newer facts. A group may be in several rows."""
-    told = facts.parts(groups.rollup.table)
-    sums = f"SELECT {', '.join(columns)} FROM {told.sums}"
-    if not told.newer:
-        return f"({sums})"
-    made = ", ".join(f"{groups.values[name]} AS {name}" for name in columns)
-    return f"({sums} UNION ALL SELECT {made} FROM {groups.source.replace(WHERE, told.newer)} GROUP BY {groups.by})"
 
 
 def begun(window: Window) -> dict[str, Any]:
@@ -72,8 +79,7 @@ def begun(window: Window) -> dict[str, Any]:
 class Compared:
     """Statements over the groups that begin in the window and that the filters keep."""
 
-    def __init__(self, facts: Facts, filters: Filters) -> None:
-        self._facts = facts
+    def __init__(self, filters: Filters) -> None:
         used = {name: told for name, told in _FILTERED.items() if getattr(filters, name)}
         self._columns = ("cost_nano", "requests", "started_us", *(column for column, _ in used.values()))
         merged = {name: text for name, (_, text) in used.items()}
@@ -83,23 +89,23 @@ class Compared:
             f" AND {filters.condition(**merged)} AND {filters.any_of(**lists)}"
         )
 
-    def named(self, *columns: str, select: str = "", where: str = "1") -> str:
+    def named(self, rows: Rows, *columns: str, select: str = "", where: str = "1") -> str:
         """Prompts, one row each: `id`, `cost` in 10^-9 USD, `asked` requests, `begun`, and what `select` says of `columns`."""
-        source = parts(self._facts, PROMPTS, *dict.fromkeys(("prompt", *self._columns, *columns)))
+        source = rows.of(PROMPTS, *dict.fromkeys(("prompt", *self._columns, *columns)))
         return f"""
             SELECT prompt AS id, sum(cost_nano) AS cost, sum(requests) AS asked, min(started_us) AS begun, count() AS rows
                 {select}
             FROM {source} WHERE prompt != '' AND {where} GROUP BY id HAVING {self._begun}
         """
 
-    def nameless(self, *columns: str, select: str = "") -> str:
+    def nameless(self, rows: Rows, *columns: str, select: str = "") -> str:
         """Traces that no event names and in which something was done, like `named`."""
         wanted = dict.fromkeys(("trace_id", "prompt", "tool_calls", *self._columns, *columns))
-        told = parts(self._facts, PROMPTS, "prompt", "traces")
+        told = rows.of(PROMPTS, "prompt", "traces")
         return f"""
             SELECT lower(hex(trace_id)) AS id, sum(cost_nano) AS cost, sum(requests) AS asked, min(started_us) AS begun,
                 count() AS rows {select}
-            FROM {parts(self._facts, TRACES, *wanted)}
+            FROM {rows.of(TRACES, *wanted)}
             WHERE trace_id NOT IN (SELECT arrayJoin(traces) FROM {told} WHERE prompt != '')
                 AND (prompt = '' OR prompt NOT IN (SELECT prompt FROM {told}))
             GROUP BY trace_id HAVING {self._begun} AND (asked > 0 OR sum(tool_calls) > 0)
