@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 Kind: TypeAlias = Literal["interaction", "llm", "tool", "waiting", "execution", "other"]
+
+T = TypeVar("T")
 
 _ROOT: Final = "root"
 _NO_SPAN: Final = "0" * 16
@@ -21,7 +26,7 @@ _KINDS: Final[dict[str, Kind]] = {
 }
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """One span. `start_ms` counts from the start of the tree; `waiting_ms` is time spent waiting for the user.
 
     A node of a tool includes the waiting of its call. `subtree_*` are sums over the node and all below it.
@@ -89,29 +94,6 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     call: str
     spans: int
 
-    @property
-    def kind(self) -> Kind:
-        known = _KINDS.get(self.name.rpartition(".")[2])
-        if known is not None:
-            return known
-        return "llm" if self.model and not self.tool else "tool" if self.tool else "other"
-
-    @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_creation_tokens
-
-
-class _Place(msgspec.Struct):
-    """Where a span hangs, its own figures, and the sums below it."""
-
-    span: Span
-    kind: Kind
-    cost_usd: float
-    children: list[_Place] = []
-    below_usd: float = 0.0
-    below_tokens: int = 0
-    waiting_us: int = 0
-
 
 def grown(spans: Sequence[Span], costs: Mapping[str, float]) -> Tree:
     """The tree of spans that are in the order of time; `costs` are reported USD by model request.
@@ -119,109 +101,141 @@ def grown(spans: Sequence[Span], costs: Mapping[str, float]) -> Tree:
     Takes time in proportion to the spans, however deep they nest. Parents that are missing, or that go round in a
     circle, make orphans.
     """
-    places = {(span.trace, span.id): _Place(span, span.kind, span.cost_usd) for span in spans}
-    _report_costs(places.values(), costs)
-    roots: list[_Place] = []
-    orphans: list[_Place] = []
-    for place in places.values():
-        above = places.get((place.span.trace, place.span.parent_id))
-        if above is not None:
-            above.children.append(place)
-        else:
-            (roots if place.span.parent_id == _NO_SPAN else orphans).append(place)
-    reached = list(_pre_order([*roots, *orphans]))
-    if len(reached) < len(places):
-        orphans += _circles(places.values(), {id(place) for place, _, _ in reached})
-    orphans.sort(key=lambda place: place.span.started_us)
     begin_us = min((span.started_us for span in spans), default=0)
     end_us = max((span.started_us + span.duration_us for span in spans), default=0)
-    order = list(_pre_order([_adopted(orphans), *roots])) if orphans else reached
-    for place, _, _ in reversed(order):
-        _sum_up(place)
-    nodes = [_node(place, parent, depth, begin_us) for place, parent, depth in order]
     total = spans[0].spans if spans else 0
+    hung = _Hung({(span.trace, span.id): span for span in spans})
     return Tree(
-        nodes=nodes,
+        nodes=_nodes(hung, costs, begin_us),
         started_at=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=begin_us) if spans else None,
         duration_ms=(end_us - begin_us) / 1000,
         spans=total,
         truncated=total > len(spans),
-        orphans=len(orphans),
+        orphans=len(hung.orphans),
         prompt="",
         session="",
         user_name=None,
     )
 
 
-def _report_costs(places: Iterable[_Place], costs: Mapping[str, float]) -> None:
+class _Hung:
+    """Where each span hangs. Spans are numbers here: their places in `spans`, the synthetic root the last one.
+
+    `above` are the parents, `below` the children, `order` all in pre-order.
+    """
+
+    def __init__(self, spans: Mapping[tuple[str, str], Span]) -> None:
+        self.spans = list(spans.values())
+        places = {key: place for place, key in enumerate(spans)}
+        self.above = [places.get((span.trace, span.parent_id)) for span in self.spans]
+        self.below: defaultdict[int, list[int]] = defaultdict(list)
+        roots: list[int] = []
+        self.orphans: list[int] = []
+        for place, above in enumerate(self.above):
+            if above is not None:
+                self.below[above].append(place)
+            else:
+                (roots if self.spans[place].parent_id == _NO_SPAN else self.orphans).append(place)
+        self.order = self._pre_order([*roots, *self.orphans])
+        if len(self.order) < len(self.spans):
+            self._cut_circles(set(self.order))
+        if self.orphans:
+            self.orphans.sort(key=lambda place: self.spans[place].started_us)
+            self.order = self._pre_order([self._adopt(), *roots])
+
+    def _pre_order(self, roots: Sequence[int]) -> list[int]:
+        order: list[int] = []
+        waiting = list(reversed(roots))
+        while waiting:
+            place = waiting.pop()
+            order.append(place)
+            if place in self.below:
+                waiting.extend(reversed(self.below[place]))
+        return order
+
+    def _cut_circles(self, seen: set[int]) -> None:
+        """Make the earliest span of each circle an orphan. `seen` are all that are in none."""
+        for place, above in enumerate(self.above):
+            if place not in seen and above is not None:
+                self.below[above].remove(place)
+                self.orphans.append(place)
+                seen.update(self._pre_order([place]))
+
+    def _adopt(self) -> int:
+        """Hang all orphans under a synthetic root."""
+        root = len(self.spans)
+        those = [self.spans[place] for place in self.orphans]
+        begin_us = those[0].started_us
+        end_us = max(span.started_us + span.duration_us for span in those)
+        self.spans.append(
+            Span("", _ROOT, _NO_SPAN, _ROOT, "", "", "", begin_us, end_us - begin_us, "", "", 0, 0, 0, 0, 0.0, "", 0)
+        )
+        self.above.append(None)
+        self.below[root] = self.orphans
+        for place in self.orphans:
+            self.above[place] = root
+        return root
+
+
+def _nodes(hung: _Hung, costs: Mapping[str, float], begin_us: int) -> list[Node]:
+    """All spans in pre-order with the sums over what is below them."""
+    spans, above, below = hung.spans, hung.above, hung.below
+    kinds = [_kind(span.name, span.model != "", span.tool != "") for span in spans]
+    own_usd = _costs(spans, kinds, costs)
+    subtree_usd = own_usd.copy()
+    subtree_tokens = [
+        span.input_tokens + span.output_tokens + span.cache_read_tokens + span.cache_creation_tokens for span in spans
+    ]
+    waiting_us = [span.duration_us if kind == "waiting" else 0 for span, kind in zip(spans, kinds, strict=True)]
+    for place in reversed(hung.order):
+        for child in below.get(place, ()):
+            subtree_usd[place] += subtree_usd[child]
+            subtree_tokens[place] += subtree_tokens[child]
+            if kinds[place] == "tool" and kinds[child] == "waiting":
+                waiting_us[place] += spans[child].duration_us
+    depths = [0] * len(spans)
+    for place in hung.order:
+        if (parent := above[place]) is not None:
+            depths[place] = depths[parent] + 1
+    ordered = [spans[place] for place in hung.order]
+    parents = [above[place] for place in hung.order]
+
+    def in_order(values: Sequence[T]) -> list[T]:
+        return [values[place] for place in hung.order]
+
+    # Made column by column: twice as quick as one node after the other.
+    columns: dict[str, Iterable[Any]] = {
+        **{name: map(attrgetter(name), ordered) for name in _COPIED},
+        "parent": [None if parent is None else spans[parent].id for parent in parents],
+        "depth": in_order(depths),
+        "kind": in_order(kinds),
+        "start_ms": [(span.started_us - begin_us) / 1000 for span in ordered],
+        "duration_ms": [span.duration_us / 1000 for span in ordered],
+        "waiting_ms": [waiting_us[place] / 1000 for place in hung.order],
+        "cost_usd": in_order(own_usd),
+        "subtree_cost_usd": in_order(subtree_usd),
+        "subtree_tokens": in_order(subtree_tokens),
+        "synthetic": [span.id == _ROOT for span in ordered],
+    }
+    return list(map(Node, *(columns[name] for name in Node.__struct_fields__)))
+
+
+_COPIED: Final = frozenset(Node.__struct_fields__) & frozenset(Span.__struct_fields__) - {"cost_usd"}
+"""What a node says as its span does."""
+
+
+@lru_cache(maxsize=1_000)
+def _kind(name: str, has_model: bool, has_tool: bool) -> Kind:
+    known = _KINDS.get(name.rpartition(".")[2])
+    if known is not None:
+        return known
+    return "llm" if has_model and not has_tool else "tool" if has_tool else "other"
+
+
+def _costs(spans: Sequence[Span], kinds: Sequence[Kind], costs: Mapping[str, float]) -> list[float]:
     """What the sender reported for a request replaces what was estimated for its span, once."""
     left = dict(costs)
-    for place in places:
-        if place.kind == "llm" and (cost := left.pop(place.span.call, None)) is not None:
-            place.cost_usd = cost
-
-
-def _circles(places: Iterable[_Place], seen: set[int]) -> list[_Place]:
-    """The earliest span of each circle, taken out of its parent's children. `seen` are the ids of all other places."""
-    found: list[_Place] = []
-    above = {id(child): place for place in places for child in place.children}
-    for place in places:
-        if id(place) not in seen:
-            above[id(place)].children.remove(place)
-            found.append(place)
-            seen.update(id(below) for below, _, _ in _pre_order([place]))
-    return found
-
-
-def _pre_order(roots: Sequence[_Place]) -> Iterator[tuple[_Place, str | None, int]]:
-    waiting: list[tuple[_Place, str | None, int]] = [(root, None, 0) for root in reversed(roots)]
-    while waiting:
-        place, parent, depth = waiting.pop()
-        yield place, parent, depth
-        if place.children:
-            waiting.extend((child, place.span.id, depth + 1) for child in reversed(place.children))
-
-
-def _adopted(orphans: list[_Place]) -> _Place:
-    begin_us = orphans[0].span.started_us
-    end_us = max(place.span.started_us + place.span.duration_us for place in orphans)
-    span = Span("", _ROOT, _NO_SPAN, _ROOT, "", "", "", begin_us, end_us - begin_us, "", "", 0, 0, 0, 0, 0.0, "", 0)
-    return _Place(span, "other", 0.0, orphans)
-
-
-def _sum_up(place: _Place) -> None:
-    place.below_usd, place.below_tokens = place.cost_usd, place.span.tokens
-    for child in place.children:
-        place.below_usd += child.below_usd
-        place.below_tokens += child.below_tokens
-    if place.kind == "waiting":
-        place.waiting_us = place.span.duration_us
-    elif place.kind == "tool":
-        place.waiting_us = sum(child.span.duration_us for child in place.children if child.kind == "waiting")
-
-
-def _node(place: _Place, parent: str | None, depth: int, begin_us: int) -> Node:
-    span = place.span
-    return Node(
-        id=span.id,
-        parent=parent,
-        depth=depth,
-        name=span.name,
-        kind=place.kind,
-        tool=span.tool,
-        model=span.model,
-        agent=span.agent,
-        start_ms=(span.started_us - begin_us) / 1000,
-        duration_ms=span.duration_us / 1000,
-        waiting_ms=place.waiting_us / 1000,
-        status=span.status,
-        error_class=span.error_class,
-        input_tokens=span.input_tokens,
-        output_tokens=span.output_tokens,
-        cache_read_tokens=span.cache_read_tokens,
-        cache_creation_tokens=span.cache_creation_tokens,
-        cost_usd=place.cost_usd,
-        subtree_cost_usd=place.below_usd,
-        subtree_tokens=place.below_tokens,
-        synthetic=span.id == _ROOT,
-    )
+    return [
+        left.pop(span.call, span.cost_usd) if kind == "llm" else span.cost_usd
+        for span, kind in zip(spans, kinds, strict=True)
+    ]
