@@ -31,7 +31,8 @@ from raingauge.store.schema import REJECTS
 from raingauge.store.writer import InsertBatch, InsertResult, Writer
 
 MAX_MESSAGES: Final = 2_000
-MAX_BYTES: Final = 16 * MIB
+MAX_BYTES: Final = 32 * MIB
+"""Bodies of one batch. A row costs a fifth less to store and to merge than in half as large a batch."""
 GATHER_SECONDS: Final = 0.2
 """How long a batch that is not full waits for company: an insert of one row costs nearly as much as one of a thousand."""
 UNWELL_SECONDS: Final = 2.0

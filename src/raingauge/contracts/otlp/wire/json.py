@@ -21,6 +21,7 @@ from raingauge.contracts.otlp.wire.messages import (
     LogsRequest,
     MetricItem,
     MetricsRequest,
+    OpenedRequest,
     PointItem,
     Resource,
     Scope,
@@ -44,6 +45,7 @@ from raingauge.errors import Undecodable
 ItemT = TypeVar("ItemT")
 Scoped: TypeAlias = tuple[Resource | None, Scope | None, Iterable[ItemT | None]]
 
+_OPENED: Final = msgspec.json.Decoder(OpenedRequest)
 _TRACES: Final = msgspec.json.Decoder(TracesRequest)
 _METRICS: Final = msgspec.json.Decoder(MetricsRequest)
 _LOGS: Final = msgspec.json.Decoder(LogsRequest)
@@ -72,12 +74,23 @@ def well_formed(body: bytes, envelopes: str) -> bool:
     try:
         if not body.isascii():
             body.decode()
+        if _opens(body):
+            return True
         members = _MEMBERS.decode(body)
         if envelopes in members:
             _ENVELOPES.decode(members[envelopes])
     except (*_UNREADABLE, UnicodeDecodeError):
         mended = _mended(body)
         return mended != body and well_formed(mended, envelopes)
+    return True
+
+
+def _opens(body: bytes) -> bool:
+    """Whether a body is a request in which no envelope of any signal is amiss: a usual one, looked at once only."""
+    try:
+        _OPENED.decode(body)
+    except _UNREADABLE:
+        return False
     return True
 
 

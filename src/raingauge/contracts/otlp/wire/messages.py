@@ -6,7 +6,7 @@ https://github.com/open-telemetry/opentelemetry-proto; members that are not name
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -152,3 +152,14 @@ class ResourceLogs(_Wire):
 
 class LogsRequest(_Wire):
     resources: list[ResourceLogs | None] | None = msgspec.field(default=None, name="resourceLogs")
+
+
+_Envelopes: TypeAlias = list[dict[str, msgspec.Raw] | None] | None
+
+
+class OpenedRequest(_Wire):
+    """A request of any signal down to its envelopes, whose members are seen and not read."""
+
+    resource_spans: _Envelopes = None
+    resource_metrics: _Envelopes = None
+    resource_logs: _Envelopes = None
