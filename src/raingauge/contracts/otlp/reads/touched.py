@@ -80,7 +80,7 @@ def _added(maps: Iterable[str]) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for one in maps:
         sums.update(counts_of(one))
-    return {name: value for name, value in sums.items() if value}
+    return sums
 
 
 def _json(value: object) -> str:
