@@ -1,5 +1,6 @@
 """`/api/tool-decisions`: who let tools run, and how often people said no."""
 
+# ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at
-from raingauge.contracts.otlp.rollups import DECISIONS
+from raingauge.contracts.otlp.rollups import DECISIONS, WHERE
 
 _SOURCES_MAX: Final = 100
 
@@ -60,8 +61,8 @@ class _Sums(msgspec.Struct, frozen=True):
 _SQL: Final = """
     SELECT toString($by) AS key, toString(part.decision_source) AS decision_source, sum(part.decisions) AS decisions,
         sumIf(part.decisions, part.decision = 'accept') AS accepted,
-        sumIf(part.decisions, part.decision = 'reject') AS rejected
-    FROM $decisions AS part WHERE customer = {customer:String} AND $hours AND $wanted
+        sumIf(part.decisions, part.decision = 'reject') AS rejected, count() AS looked
+    FROM ($decisions) AS part WHERE customer = {customer:String} AND $hours AND $wanted
     GROUP BY key, decision_source
 """
 
@@ -78,12 +79,14 @@ async def tool_decisions(
     """Decisions about tool calls, and how often the people who were asked agreed."""
     hours = Range.of(window)
     wanted = filters.condition("user", "repo", "model", "source", "tool", "session")
-    sql = _SQL.replace("$by", f"part.{by}").replace("$decisions", facts.rolled(DECISIONS.table))
-    sql = sql.replace("$hours", hours.condition("window")).replace("$wanted", wanted)
-    page = await facts.page(window, sql, _Sums, **filters.parameters, **hours.parameters("window"), **looked_at(hours))
+    sql = _SQL.replace("$by", f"part.{by}").replace("$hours", hours.condition("window")).replace("$wanted", wanted)
+    statements = {name: sql.replace("$decisions", decisions) for name, decisions in _decisions(facts).items()}
+    known = {**filters.parameters, **hours.parameters("window"), **looked_at(hours)}
+    page = await facts.columns(window, statements, **known)
+    told = [row for part in page.data.values() for row in msgspec.convert(part.to_pylist(), list[_Sums])]
     groups: dict[str, list[_Sums]] = {}
     sources: dict[str, list[_Sums]] = {}
-    for row in page.data:
+    for row in told:
         groups.setdefault(row.key, []).append(row)
         sources.setdefault(row.decision_source, []).append(row)
     named = await labels(facts, by, groups)
@@ -94,7 +97,14 @@ async def tool_decisions(
         for source, group in sources.items()
     ]
     by_source.sort(key=lambda row: (-row.accepted - row.rejected, row.decision_source))
-    return Page(ToolDecisions(rows[: window.limit], _row("", "total", page.data), by_source[:_SOURCES_MAX]), page.meta)
+    return Page(ToolDecisions(rows[: window.limit], _row("", "total", told), by_source[:_SOURCES_MAX]), page.meta)
+
+
+def _decisions(facts: Facts) -> dict[str, str]:
+    """What was decided, summed up and newer."""
+    parts = facts.parts(DECISIONS.table)
+    newer = {"newer": DECISIONS.select.replace(WHERE, parts.newer)} if parts.newer else {}
+    return {"sums": f"SELECT * FROM {parts.sums}", **newer}
 
 
 def _row(key: str, label: str, group: Iterable[_Sums]) -> DecisionRow:
