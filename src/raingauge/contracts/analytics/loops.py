@@ -63,11 +63,11 @@ _COUNT_COLUMNS: Final = counts(**{name: why for name, (_, why) in _COUNTS.items(
 _STAGES: Final = Column("stages", "UInt16", "which steps of the loop were seen, one bit each", PACKED)
 
 _EVENTS: Final = """
-    SELECT customer, day, $parts $turn, $session AS session_value, session_id != '' AS has_session,
+    SELECT customer, day, $parts, $turn, $session AS session_value, session_id != '' AS has_session,
         $installation AS installation_value,
         groupBitOr(bitShiftLeft(toUInt16(1), indexOf([$stages], loop_stage))) AS stages, $sums
     FROM $events WHERE {where} AND $counted AND module = 'session'
-    GROUP BY customer, day, $by run, session_value, has_session, installation_value
+    GROUP BY customer, day, $by, run, session_value, has_session, installation_value
 """
 _ENDS: Final = f"""
     min(if($used AND loop_stage = 'loop_start', toUnixTimestamp64Milli(occurred_at), toInt64({NEVER_MS}))) AS started_ms,
@@ -100,8 +100,8 @@ TURNS: Final = Rollup(
         counts=", ".join(_COUNTS),
         of_turns=select(
             _EVENTS,
-            parts="$dimensions, ",
-            by="$dimensions, ",
+            parts="$dimensions",
+            by="$dimensions",
             turn=f"run, {_ENDS}, groupArrayIf(stop_reason, $ended) AS stop_reasons",
             sums=_SUMS,
         ),
@@ -181,7 +181,7 @@ def _sessions(table: str, kind: str, parts: tuple[Column, ...], sql: str) -> Rol
             by=by,
             set_of=SET_OF[kind],
             counts=", ".join(f"sum(e.{name})" for name in _COUNTS),
-            of_sessions=select(_EVENTS, parts=f"{sql}, ", by=f"{by}, ", turn="toUInt64(0) AS run", sums=_SUMS),
+            of_sessions=select(_EVENTS, parts=sql, by=by, turn="toUInt64(0) AS run", sums=_SUMS),
         ),
         retention_days=ROLLUP_DAYS,
         numberings=(INSTALLATIONS, SESSIONS),

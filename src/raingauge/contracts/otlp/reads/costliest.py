@@ -95,7 +95,7 @@ async def costliest(facts: Facts, window: Window, filters: Filters) -> Page[list
     known = begun(window)
     now = await standing(facts, window, **known)
     question = _Question(facts, window, Compared(filters), {**filters.parameters, **known})
-    ranked = await question.ranked(now.rows, window.limit + (_spare(len(now.touched))))
+    ranked = await question.ranked(now.rows, window.limit + _spare(len(now.touched)))
     touched = {
         _Place(-row["sum_cost_nano"], -row["sum_requests"], int(not work.named), row["id"]): work
         for work in works(now.after, filters, known["begun_since"], known["begun_until"])

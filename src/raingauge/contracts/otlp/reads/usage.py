@@ -20,12 +20,11 @@ from functools import reduce
 from string import Template
 from typing import Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import Filters
+from raingauge.contracts.otlp.reads.query import Filters, joined
 from raingauge.contracts.otlp.rollups import (
     CUMULATIVE,
     DIMENSIONS,
@@ -146,9 +145,7 @@ async def usage(facts: Facts, window: Window, filters: Filters, asked: Asked, /,
         text = builder.of_cumulative()
         more = await facts.columns(window, {text: text}, **known)
         told.append((USAGE_POINTS, more.data[text]))
-        meta = msgspec.structs.replace(
-            meta, rows_read=meta.rows_read + more.meta.rows_read, elapsed_ms=meta.elapsed_ms + more.meta.elapsed_ms
-        )
+        meta = joined(meta, more.meta)
     return Page(Found(asked, _chosen(told)), meta)
 
 
