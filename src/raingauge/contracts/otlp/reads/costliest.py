@@ -13,7 +13,7 @@ from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import Filters, joined
 from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Rows, standing
 from raingauge.contracts.otlp.reads.touched import works
-from raingauge.contracts.otlp.reads.work import HOSTED, RELATIONS, Compared, Work, begun
+from raingauge.contracts.otlp.reads.work import HOSTED, RELATIONS, Compared, Work, begun, decoded
 from raingauge.contracts.otlp.rollups import PROMPTS, TRACES
 
 _SPARE: Final = 256
@@ -122,7 +122,7 @@ async def costliest(facts: Facts, window: Window, filters: Filters) -> Page[list
 
 
 def _by_id(table: pa.Table) -> dict[str, Row]:
-    return {row["id"]: row for row in table.to_pylist()}
+    return {row["id"]: decoded(row) for row in table.to_pylist()}
 
 
 def _spare(touched: int) -> int:

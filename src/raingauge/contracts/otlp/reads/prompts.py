@@ -14,7 +14,7 @@ from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.cost import ESTIMATED, NONE, REPORTED
 from raingauge.contracts.otlp.reads.costliest import costliest
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, usd
-from raingauge.contracts.otlp.reads.work import Work, counts_of, nesting, relations_of, texts_of
+from raingauge.contracts.otlp.reads.work import Work, nesting
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,13 +65,13 @@ async def top_prompts(
 
 def _prompt(work: Work, names: Mapping[str, str]) -> Prompt:
     row, seen = work.row, work.seen
-    relations = [relation for one in seen for relation in relations_of(one["relations"])]
+    relations = [relation for one in seen for relation in one["relations"]]
     subagents, depth = nesting(relations, sum(one.get("nested", 0) for one in seen))
     begun_us, over_us = min(one["begun_us"] for one in seen), max(one["over_us"] for one in seen)
-    tools = sorted(counts_of(row["all_tools"]).items(), key=lambda tool: (-tool[1], tool[0]))
+    tools = sorted(row["all_tools"].items(), key=lambda tool: (-tool[1], tool[0]))
     return Prompt(
         prompt=row["id"] if work.named else row["of_prompt"],
-        trace=next(iter(texts_of(row["trace_ids"])), "") if work.named else row["id"],
+        trace=next(iter(row["trace_ids"]), "") if work.named else row["id"],
         session=row["of_session"],
         user=row["of_user"],
         user_name=names.get(row["of_user"]),

@@ -227,8 +227,8 @@ def _alike(found: Mapping[str, pa.Table]) -> defaultdict[_Alike, _Sums]:
 
 def _add_work(groups: defaultdict[_Alike, _Sums], work: Work, sign: int) -> None:
     """Add a single work, or take it away. Says the same of it as the statements do."""
-    agent_nano = counts_of(work.row["agent_nano"])
-    relations = numbered({relation for row in work.seen for relation in relations_of(row["relations"])})
+    agent_nano = work.row["agent_nano"]
+    relations = numbered({relation for row in work.seen for relation in row["relations"]})
     nested = sum(row.get("nested", 0) for row in work.seen)
     alike = _Alike(work.row["of_repo"], relations, nested, frozenset(agent_nano))
     groups[alike].add(sign, 1, int(work.row["sum_cost_nano"]), agent_nano)

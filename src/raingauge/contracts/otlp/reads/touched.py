@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from raingauge.contracts.otlp.reads.query import Filters
 from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Told
 from raingauge.contracts.otlp.reads.work import Work, counts_of, relations_of, texts_of
@@ -33,7 +31,7 @@ _FILTERED: Final = {"user": "of_user", "repo": "of_repo", "source": "of_source",
 
 def _kept(row: Row, filters: Filters) -> bool:
     alone = ((getattr(filters, name), {row[column]}) for name, column in _FILTERED.items())
-    lists = ((filters.model, row["models"]), (filters.tool, counts_of(row["all_tools"])))
+    lists = ((filters.model, row["models"]), (filters.tool, row["all_tools"]))
     return all(not wanted or not values.isdisjoint(wanted) for wanted, values in alone) and all(
         not wanted or any(one in values for one in wanted) for wanted, values in lists
     )
@@ -56,7 +54,7 @@ def _one(rows: Sequence[Row]) -> dict[str, Any]:
 
     prompt = "row_traces" in rows[0]
     own = (
-        {"trace_ids": _json(sorted(lists("traces")))}
+        {"trace_ids": sorted(lists("traces"))}
         if prompt
         else {"of_prompt": max(all_of("prompt")), "nested": max(len(lists("hosts")), 1) - 1}
     )
@@ -69,9 +67,9 @@ def _one(rows: Sequence[Row]) -> dict[str, Any]:
         "begun_us": min(all_of("started_us")),
         "over_us": max(all_of("ended_us")),
         "models": lists("models"),
-        "relations": _json(sorted(lists("agents", relations_of))),
-        "all_tools": _json(_added(all_of("tools"))),
-        "agent_nano": _json(_added(all_of("agent_nano"))),
+        "relations": sorted(lists("agents", relations_of)),
+        "all_tools": _added(all_of("tools")),
+        "agent_nano": _added(all_of("agent_nano")),
         **{f"sum_{name}": sum(all_of(name)) for name in (*MONEY, *COUNTS)},
     }
 
@@ -81,7 +79,3 @@ def _added(maps: Iterable[str]) -> dict[str, int]:
     for one in maps:
         sums.update(counts_of(one))
     return sums
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

@@ -39,6 +39,14 @@ texts_of: Final = msgspec.json.Decoder(list[str]).decode
 counts_of: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
+_DECODERS: Final = {"trace_ids": texts_of, "relations": relations_of, "all_tools": counts_of}
+
+
+def decoded(row: Row) -> Row:
+    """A row with the lists and maps that came as JSON."""
+    return {name: _DECODERS[name](value) if name in _DECODERS else value for name, value in row.items()}
+
+
 class Work(NamedTuple):
     """What is known of a prompt and of its traces by id, or of a trace that no event names: `named` tells which."""
 
@@ -51,7 +59,7 @@ class Work(NamedTuple):
         """Its own row, and those of a prompt's traces that have spans."""
         if not self.named:
             return [self.row]
-        return [self.row, *(self.traces[one] for one in texts_of(self.row["trace_ids"]) if one in self.traces)]
+        return [self.row, *(self.traces[one] for one in self.row["trace_ids"] if one in self.traces)]
 
 
 _FILTERED: Final = {
