@@ -1,10 +1,8 @@
-"""`/api/rollups`, `/api/cost-trend` and `/api/cache-hit`: what was used and what it cost."""
+"""`/api/rollups` and `/api/cache-hit`: what was used, what it cost, and what came from the cache."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -16,12 +14,8 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd
-from raingauge.contracts.otlp.reads.usage import Asked, Found, telling, usage
+from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
-
-RUN_RATE_DAYS: Final = 7
-MONTH_DAYS: Final = 30
-_ALL_TOKENS: Final = " + ".join(f"${name}" for name in TOKENS)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +43,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TOKEN_SUMS: Final = {name.removesuffix("_tokens"): f"${name}" for name in TOKENS}
-_COST: Final = {"cost": "$cost_nano", "estimated": "$estimated_nano"}
 _DONE: Final = {"requested": "$requests", "failed": "$errors", "prompted": "$prompts", "called": "$tool_calls"}
 _TOLD: Final = {"begun": "$session_starts", "active_time": "$active_ms"}
 _OTHER_GROUPS: Final = ("repo", "model", "query_source")
@@ -71,7 +64,7 @@ async def rollups(
             **{f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
             "of_session": "if($session = '', 0, cityHash64($session))",
         },
-        spend=_COST | _TOKEN_SUMS,
+        spend=COST | _TOKEN_SUMS,
         done=_DONE,
         told=_TOLD,
     )
@@ -115,145 +108,6 @@ def _costliest(found: Found, limit: int) -> pa.Table:
         sums = sums.append_column(name, rows[name].take(row))
     order = [("cost", "descending"), ("day", "descending"), ("requested", "descending")]
     return sums.sort_by([*order, *((name, "ascending") for name in group[1:])]).slice(0, limit)
-
-
-class CostPoint(msgspec.Struct, frozen=True):
-    """Spend of one group in one UTC day or hour."""
-
-    bucket: str
-    key: str
-    label: str
-    cost_usd: float
-    estimated_usd: float
-    tokens: int
-
-
-class CostTotal(msgspec.Struct, frozen=True):
-    """Spend of one group in the window, in the period of equal length before, and its share of the window's spend."""
-
-    key: str
-    label: str
-    cost_usd: float
-    previous_usd: float
-    share: float
-
-
-class CostTrend(msgspec.Struct, frozen=True):
-    """`estimated_usd` is the part priced from public lists; `run_rate_usd` projects the last 7 full days to 30 days."""
-
-    points: list[CostPoint]
-    totals: list[CostTotal]
-    total_usd: float
-    previous_total_usd: float
-    unattributed_usd: float
-    estimated_usd: float
-    run_rate_usd: float
-    run_rate_previous_usd: float
-
-
-_MOMENTS: Final = {"day": "roundDown(toUInt32($hour), {edges:Array(UInt32)})", "hour": "toUInt32($hour)"}
-_PERIODS: Final = (1, 2, 4, 8)
-IN_WINDOW, IN_PREVIOUS, IN_WEEK, IN_WEEK_BEFORE = _PERIODS
-
-
-class _CostSums(NamedTuple):
-    """Spend of one group, with the periods that it belongs to as a sum of the numbers above."""
-
-    periods: int
-    bucket: str
-    key: str
-    cost: int
-    estimated: int
-    tokens: int
-
-
-@get("/api/cost-trend", summary="Cost over time", tags=["agents"], dependencies=FILTERS)
-async def cost_trend(
-    facts: NamedDependency[Facts],
-    window: NamedDependency[Window],
-    filters: NamedDependency[Filters],
-    by: Annotated[
-        Literal["user", "repo", "model", "source", "query_source", "effort", "team"],
-        QueryParameter(description="What spend is split by."),
-    ] = "user",
-    step: Annotated[Literal["day", "hour"], QueryParameter(description="Time between two points.")] = "day",
-) -> Page[CostTrend]:
-    """Spend by day or hour and group, beside the period before, the run-rate and what nobody can be named for."""
-    now = Range.of(window)
-    today = facts.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    week = Range(today - timedelta(days=RUN_RATE_DAYS), today)
-    ranges = {"window": now, "previous": now.before, "week": week, "week_before": week.before}
-    edges = sorted({int(moment.timestamp()) for each in ranges.values() for moment in (each.since, each.until)})
-    everything = Range(min(each.since for each in ranges.values()), max(each.until for each in ranges.values()))
-    asked = Asked(
-        everything.condition("all", "$hour"),
-        # All hours between two edges belong to the same periods.
-        keys={"moment": _MOMENTS[step], "key": f"toString(${by})"},
-        spend=_COST | {"tokens": _ALL_TOKENS},
-    )
-    parameters = everything.parameters("all") | looked_at(everything)
-    page = await usage(facts, window, filters, asked, **parameters, edges=edges)
-    sums = telling(page.data.sums("day", "moment", "key"), ("cost", "tokens"))
-    columns = (sums[name].to_pylist() for name in ("day", "moment", "key", "cost", "estimated", "tokens"))
-    periods = {moment: _periods(moment, ranges.values()) for moment in sums["moment"].unique().to_pylist()}
-    rows = [
-        _CostSums(
-            periods[moment],
-            f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H}:00:00Z" if step == "hour" else day.isoformat(),
-            key,
-            int(cost),
-            int(estimated),
-            tokens,
-        )
-        for day, moment, key, cost, estimated, tokens in zip(*columns, strict=True)
-    ]
-    found = await labels(facts, by, {row.key for row in rows})
-    return Page(_trend(rows, found), page.meta)
-
-
-def _periods(moment: int, ranges: Iterable[Range]) -> int:
-    """The sum of the numbers of all periods that a moment, in seconds since 1970, is in."""
-    within = (each.since.timestamp() <= moment < each.until.timestamp() for each in ranges)
-    return sum(period for period, holds in zip(_PERIODS, within, strict=True) if holds)
-
-
-def _trend(rows: list[_CostSums], named: dict[str, str]) -> CostTrend:
-    points: defaultdict[tuple[str, str], list[_CostSums]] = defaultdict(list)
-    cost: defaultdict[str, int] = defaultdict(int)
-    previous: defaultdict[str, int] = defaultdict(int)
-    for row in rows:
-        if row.periods & IN_WINDOW:
-            points[row.bucket, row.key].append(row)
-            cost[row.key] += row.cost
-        if row.periods & IN_PREVIOUS:
-            previous[row.key] += row.cost
-    total = sum(cost.values())
-    keys = sorted({*cost, *previous}, key=lambda key: (-cost[key], -previous[key], key))
-    return CostTrend(
-        [_point(bucket, key, named[key], part) for (bucket, key), part in sorted(points.items())],
-        [CostTotal(key, named[key], usd(cost[key]), usd(previous[key]), _share(cost[key], total)) for key in keys],
-        usd(total),
-        usd(sum(previous.values())),
-        usd(cost[""]),
-        usd(sum(row.estimated for row in rows if row.periods & IN_WINDOW)),
-        _month(rows, IN_WEEK),
-        _month(rows, IN_WEEK_BEFORE),
-    )
-
-
-def _share(cost: int, total: int) -> float:
-    """Negative spend, which contradictory figures may add up to, is no part of the whole."""
-    return min(max(cost / total, 0.0), 1.0) if total else 0.0
-
-
-def _point(bucket: str, key: str, label: str, rows: list[_CostSums]) -> CostPoint:
-    cost, estimated = sum(row.cost for row in rows), sum(row.estimated for row in rows)
-    return CostPoint(bucket, key, label, usd(cost), usd(estimated), sum(row.tokens for row in rows))
-
-
-def _month(rows: list[_CostSums], week: int) -> float:
-    """Spend of 30 days like those of this week."""
-    return usd(sum(row.cost for row in rows if row.periods & week)) * MONTH_DAYS / RUN_RATE_DAYS
 
 
 class CacheRow(msgspec.Struct, frozen=True):

@@ -39,6 +39,9 @@ from raingauge.contracts.otlp.rollups import (
 from raingauge.contracts.otlp.sources import Source
 from raingauge.contracts.otlp.spend import FAMILY, SPEND_SIGNALS
 
+COST: Final = {"cost": "$cost_nano", "estimated": "$estimated_nano"}
+"""Values of spend, in 10^-9 USD: all of it, and the part that comes from list prices."""
+
 _SIGNALS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS)
 """In the order in which they are believed about what was done."""
 
@@ -114,7 +117,7 @@ class Found:
             rows.select([*keys, *asked.done]).filter(rows["doing"]) if asked.done else None,
             rows.select([*keys, *asked.told]) if asked.told else None,
         ]
-        return _summed([part for part in parts if part is not None], keys)
+        return summed([part for part in parts if part is not None], keys)
 
 
 def telling(sums: pa.Table, names: Iterable[str]) -> pa.Table:
@@ -122,7 +125,8 @@ def telling(sums: pa.Table, names: Iterable[str]) -> pa.Table:
     return sums.filter(reduce(pc.or_, (pc.not_equal(sums[name], pa.scalar(0, sums[name].type)) for name in names)))
 
 
-def _summed(parts: Iterable[pa.Table], keys: tuple[str, ...]) -> pa.Table:
+def summed(parts: Iterable[pa.Table], keys: tuple[str, ...]) -> pa.Table:
+    """Rows of the same keys added up, over all parts."""
     rows = pa.concat_tables(parts, promote_options="default")
     values = [name for name in rows.column_names if name not in keys]
     # min_count 0: a key that only some parts have is 0 in the others.
