@@ -1650,14 +1650,14 @@ export interface components {
             data: components["schemas"]["CacheHit"];
             meta: components["schemas"]["Meta"];
         };
-        /** Page[CostTrend] */
-        "Page_raingauge.contracts.otlp.reads.spend.CostTrend_": {
-            data: components["schemas"]["CostTrend"];
-            meta: components["schemas"]["Meta"];
-        };
         /** Page[SubagentStats] */
         "Page_raingauge.contracts.otlp.reads.subagents.SubagentStats_": {
             data: components["schemas"]["SubagentStats"];
+            meta: components["schemas"]["Meta"];
+        };
+        /** Page[CostTrend] */
+        "Page_raingauge.contracts.otlp.reads.trend.CostTrend_": {
+            data: components["schemas"]["CostTrend"];
             meta: components["schemas"]["Meta"];
         };
         /** Part */
@@ -2028,7 +2028,7 @@ export interface components {
             day: string;
             source: string;
             user: string;
-            user_name?: string | null;
+            user_name: string | null;
             repo: string;
             model: string;
             query_source: string;
@@ -2449,7 +2449,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_raingauge.contracts.otlp.reads.spend.CostTrend_"];
+                    "application/json": components["schemas"]["Page_raingauge.contracts.otlp.reads.trend.CostTrend_"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

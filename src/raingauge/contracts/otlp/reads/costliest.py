@@ -3,15 +3,17 @@
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import Filters, joined
-from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Rows, standing
+from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Rows, Standing, standing
 from raingauge.contracts.otlp.reads.touched import works
 from raingauge.contracts.otlp.reads.work import HOSTED, RELATIONS, Compared, Work, begun, decoded
 from raingauge.contracts.otlp.rollups import PROMPTS, TRACES
@@ -96,33 +98,53 @@ async def costliest(facts: Facts, window: Window, filters: Filters) -> Page[list
     now = await standing(facts, window, **known)
     question = _Question(facts, window, Compared(filters), {**filters.parameters, **known})
     ranked = await question.ranked(now.rows, window.limit + _spare(len(now.touched)))
-    touched = {
+    touched = await asyncio.to_thread(_touched, now, filters, known)
+    places = await asyncio.to_thread(_places, touched, now, ranked.data, window.limit)
+    # All that were ranked, chosen or not: so the same is asked as the last time, and known already.
+    details = await question.details(now.rows, **{name: table["id"].to_pylist() for name, table in ranked.data.items()})
+    chosen = await asyncio.to_thread(_chosen, places, touched, details)
+    return Page(chosen, joined(*now.meta, ranked.meta))
+
+
+def _touched(now: Standing, filters: Filters, known: Mapping[str, Any]) -> dict[_Place, Work]:
+    return {
         _Place(-row["sum_cost_nano"], -row["sum_requests"], int(not work.named), row["id"]): work
         for work in works(now.after, filters, known["begun_since"], known["begun_until"])
         for row in [work.row]
     }
+
+
+def _places(touched: Iterable[_Place], now: Standing, ranked: Mapping[str, pa.Table], limit: int) -> list[_Place]:
     standing_still = (
         _Place(-cost, -asked, sort, one)
         for sort, name in enumerate(_SORTS)
-        for one, number, cost, asked in zip(*(ranked.data[name][each].to_pylist() for each in _RANK), strict=True)
+        for one, number, cost, asked in zip(*(ranked[name][each].to_pylist() for each in _RANK), strict=True)
         if number not in now.touched
     )
-    places = sorted([*touched, *standing_still])[: window.limit]
-    # All that were ranked, chosen or not: so the same is asked as the last time, and known already.
-    details = await question.details(now.rows, **{name: table["id"].to_pylist() for name, table in ranked.data.items()})
-    found = {name: _by_id(table) for name, table in details.items()}
-    asked = ((place, found.get(_SORTS[place.sort], {}).get(place.id)) for place in places)
+    return sorted([*touched, *standing_still])[:limit]
+
+
+def _chosen(places: Sequence[_Place], touched: Mapping[_Place, Work], details: Mapping[str, pa.Table]) -> list[Work]:
+    wanted = [
+        {place.id for place in places if place.sort == sort and place not in touched} for sort in range(len(_SORTS))
+    ]
+    found = [_by_id(details.get(name), ids) for name, ids in zip(_SORTS, wanted, strict=True)]
+    traces = _by_id(details.get("traces"), {trace for row in found[0].values() for trace in row["trace_ids"]})
+    asked = ((place, found[place.sort].get(place.id)) for place in places)
     # What has been erased meanwhile is not there any more.
-    chosen = [
+    return [
         work
         for place, row in asked
-        if (work := touched.get(place) or (Work(not place.sort, row, found.get("traces", {})) if row else None))
+        if (work := touched.get(place) or (Work(not place.sort, row, traces) if row else None))
     ]
-    return Page(chosen, joined(*now.meta, ranked.meta))
 
 
-def _by_id(table: pa.Table) -> dict[str, Row]:
-    return {row["id"]: decoded(row) for row in table.to_pylist()}
+def _by_id(table: pa.Table | None, ids: Iterable[str]) -> dict[str, Row]:
+    """Rows of these ids."""
+    if table is None:
+        return {}
+    rows = table.filter(pc.is_in(table["id"], pa.array(ids, table["id"].type)))
+    return {row["id"]: decoded(row) for row in rows.to_pylist()}
 
 
 def _spare(touched: int) -> int:

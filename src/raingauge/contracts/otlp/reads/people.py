@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -71,14 +73,17 @@ async def active_users(
     first, last = days.since.date(), (days.until - timedelta(days=1)).date()
     parameters = Range(before.since, days.until).parameters("both") | looked_at(days, before)
     page = await usage(facts, window, filters, asked, **parameters, first_day=first)
-    found = _reach(page.data.rows, min(first, last - timedelta(days=MONTH_DAYS)), last)
+    found = await asyncio.to_thread(_reach, page.data.rows, min(first, last - timedelta(days=MONTH_DAYS)), last)
     now, yesterday, last_week, last_month = (
         found[last - timedelta(days=back)] for back in (0, 1, WEEK_DAYS, MONTH_DAYS)
     )
     shown = [found[first + timedelta(days=n)] for n in range((last - first).days + 1)]
-    people = await _people(facts, page.data, first, window.limit)
+    people = await asyncio.to_thread(_people, page.data, first, window.limit)
+    names = await facts.names([row["user"] for row in people])
     return Page(
-        ActiveUsers(shown, now.dau, now.wau, now.mau, yesterday.dau, last_week.wau, last_month.mau, people),
+        ActiveUsers(
+            shown, now.dau, now.wau, now.mau, yesterday.dau, last_week.wau, last_month.mau, _named(people, names)
+        ),
         page.meta,
     )
 
@@ -103,7 +108,7 @@ def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     return found
 
 
-async def _people(facts: Facts, found: Found, first: date, limit: int) -> list[ActiveUser]:
+def _people(found: Found, first: date, limit: int) -> list[dict[str, Any]]:
     rows = found.rows.filter(pc.greater_equal(found.rows["day"], pa.scalar(first)))
     active = rows.select(["day", "user", "of_session"]).filter(rows["active"])
     in_session = telling(active, ["of_session"])
@@ -116,8 +121,11 @@ async def _people(facts: Facts, found: Found, first: date, limit: int) -> list[A
         place = pc.index_in(sums["user"], counted["user"])
         sums = sums.append_column(name, counted[1].take(place))
     sums = sums.filter(pc.is_valid(sums["last_seen"])).sort_by([("cost", "descending"), ("user", "ascending")])
-    people = sums.slice(0, limit).to_pylist()
-    names = await facts.names([row["user"] for row in people])
+    people: list[dict[str, Any]] = sums.slice(0, limit).to_pylist()
+    return people
+
+
+def _named(people: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[ActiveUser]:
     return [
         ActiveUser(
             user=row["user"],

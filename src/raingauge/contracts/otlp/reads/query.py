@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 from litestar.di import Provide
 from litestar.params import QueryParameter
 
@@ -149,3 +151,9 @@ async def labels(facts: Facts, by: str, keys: Iterable[str]) -> dict[str, str]:
 
 def usd(nano: int | Decimal) -> float:
     return int(nano) / 1_000_000_000
+
+
+def usd_of(nano: pa.ChunkedArray) -> list[float]:
+    """The same for a column of decimals."""
+    found: list[float] = pc.divide(nano.cast(pa.float64()), 1e9).to_pylist()
+    return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
@@ -13,18 +16,18 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd_of
 from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True):
     """One UTC day of one group. Spend comes from one signal; what was done is counted from events, else spans."""
 
     day: str
     source: str
     user: str
-    user_name: str | None = None
+    user_name: str | None
     repo: str
     model: str
     query_source: str
@@ -69,28 +72,9 @@ async def rollups(
         told=_TOLD,
     )
     page = await usage(facts, window, filters, asked, **days.parameters("window"), **looked_at(days))
-    sums = _costliest(page.data, window.limit)
-    names = await facts.names(sorted({user for user in sums["user"].to_pylist() if user}))
-    rows = [
-        Usage(
-            day=row["day"].isoformat(),
-            source=row["source"],
-            user=row["user"],
-            user_name=names.get(row["user"]),
-            **{name: row[f"of_{name}"] for name in _OTHER_GROUPS},
-            cost_usd=usd(row["cost"]),
-            estimated_usd=usd(row["estimated"]),
-            **{name: row[name.removesuffix("_tokens")] for name in TOKENS},
-            requests=row["requested"],
-            errors=row["failed"],
-            sessions=max(row["sessions"], row["begun"]),
-            prompts=row["prompted"],
-            tool_calls=row["called"],
-            active_seconds=row["active_time"] / 1000,
-        )
-        for row in sums.to_pylist()
-    ]
-    return Page(rows, page.meta)
+    sums = await asyncio.to_thread(_costliest, page.data, window.limit)
+    names = await facts.names([user for user in sums["user"].unique().to_pylist() if user])
+    return Page(await asyncio.to_thread(_rows, sums, names), page.meta)
 
 
 def _costliest(found: Found, limit: int) -> pa.Table:
@@ -102,12 +86,36 @@ def _costliest(found: Found, limit: int) -> pa.Table:
     counted = sessions["of_session_count_distinct"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
     sums = sums.append_column("sessions", pc.fill_null(counted, 0))
     sums = telling(sums, (*found.asked.spend, *found.asked.done, *found.asked.told, "sessions"))
+    if limit < sums.num_rows:
+        # Putting all in order takes longer than anything else here, so that most are left out before.
+        cost = sums["cost"]
+        least = cost.take(pc.top_k_unstable(cost, limit)).combine_chunks()
+        sums = sums.filter(pc.greater_equal(cost, pc.min(least)))
     row = pc.index_in(sums["of_group"], rows["of_group"])
     group = ("day", "source", "user", *(f"of_{name}" for name in _OTHER_GROUPS))
     for name in group:
         sums = sums.append_column(name, rows[name].take(row))
     order = [("cost", "descending"), ("day", "descending"), ("requested", "descending")]
     return sums.sort_by([*order, *((name, "ascending") for name in group[1:])]).slice(0, limit)
+
+
+def _rows(sums: pa.Table, names: Mapping[str, str]) -> list[Usage]:
+    day, source, user = (sums[name].to_pylist() for name in ("day", "source", "user"))
+    return list(
+        map(
+            Usage,
+            map(date.isoformat, day),
+            source,
+            user,
+            map(names.get, user),
+            *(sums[f"of_{name}"].to_pylist() for name in _OTHER_GROUPS),
+            *(usd_of(sums[name]) for name in COST),
+            *(sums[name].to_pylist() for name in (*_TOKEN_SUMS, "requested", "failed")),
+            pc.max_element_wise(sums["sessions"], sums["begun"]).to_pylist(),
+            *(sums[name].to_pylist() for name in ("prompted", "called")),
+            pc.divide(sums["active_time"].cast(pa.float64()), 1000).to_pylist(),
+        )
+    )
 
 
 class CacheRow(msgspec.Struct, frozen=True):
@@ -169,10 +177,7 @@ async def cache_hit(
         spend={name: _TOKEN_SUMS[name] for name in names},
     )
     page = await usage(facts, window, filters, asked, **now.parameters("window"), **looked_at(now))
-    sums = telling(page.data.sums("day", "key"), names).sort_by([("day", "ascending"), ("key", "ascending")])
-    # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
-    counted = ([max(value, 0) for value in sums[name].to_pylist()] for name in names)
-    rows = list(map(_CacheSums, map(str, sums["day"].to_pylist()), sums["key"].to_pylist(), *counted))
+    rows = await asyncio.to_thread(_cache_sums, page.data, names)
     found = await labels(facts, by, {row.key for row in rows})
     by_key: defaultdict[str, list[_CacheSums]] = defaultdict(list)
     by_day: defaultdict[str, list[_CacheSums]] = defaultdict(list)
@@ -187,6 +192,13 @@ async def cache_hit(
         for day in days
     ]
     return Page(CacheHit(groups, _cache_row("", "total", rows), points), page.meta)
+
+
+def _cache_sums(found: Found, names: tuple[str, ...]) -> list[_CacheSums]:
+    sums = telling(found.sums("day", "key"), names).sort_by([("day", "ascending"), ("key", "ascending")])
+    # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
+    counted = ([max(value, 0) for value in sums[name].to_pylist()] for name in names)
+    return list(map(_CacheSums, map(str, sums["day"].to_pylist()), sums["key"].to_pylist(), *counted))
 
 
 def _cache_row(key: str, label: str, rows: list[_CacheSums]) -> CacheRow:

@@ -172,9 +172,9 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
             for sort in _SORTS
         }
         page = await facts.columns(window, old, **known, touched=sorted(touched), touched_days=sorted(days))
-        before = _told(page.data)
+        before = await asyncio.to_thread(_told, page.data)
         meta.append(page.meta)
-    after = _told(fresh.data)
+    after = await asyncio.to_thread(_told, fresh.data)
     after = Told([*before.prompts, *after.prompts], [*before.traces, *after.traces])
     return Standing(sums, touched, before, after, tuple(meta))
 

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -128,10 +129,24 @@ async def subagent_stats(
     known = begun(window)
     now = await standing(facts, window, **known)
     page = await facts.columns(window, _statements(Compared(filters), now.rows), **filters.parameters, **known)
-    found = _alike(page.data)
-    for told, sign in ((now.before, -1), (now.after, 1)):
-        for work in works(told, filters, known["begun_since"], known["begun_until"]):
-            _add_work(found, work, sign)
+
+    def counted() -> tuple[dict[str, _Group], dict[int, int]]:
+        found = _alike(page.data)
+        for told, sign in ((now.before, -1), (now.after, 1)):
+            for work in works(told, filters, known["begun_since"], known["begun_until"]):
+                _add_work(found, work, sign)
+        return _grouped(found, by)
+
+    groups, depths = await asyncio.to_thread(counted)
+    named = await labels(facts, by, groups)
+    rows = [group.row(key, named[key]) for key, group in groups.items()]
+    rows.sort(key=lambda row: (-row.subagents, -row.cost_usd, -row.prompts, row.key))
+    histogram = [DepthCount(depth, prompts) for depth, prompts in sorted(depths.items())]
+    return Page(SubagentStats(rows[: window.limit], histogram), joined(*now.meta, page.meta))
+
+
+def _grouped(found: Mapping[_Alike, _Sums], by: str) -> tuple[dict[str, _Group], dict[int, int]]:
+    """By repository or kind of subagent, and how many prompts there are of each depth."""
     depths: defaultdict[int, int] = defaultdict(int)
     groups: defaultdict[str, _Group] = defaultdict(_Group)
     for alike, sums in found.items():
@@ -148,11 +163,7 @@ async def subagent_stats(
             ids.setdefault(kind, set()).add(one)
         for kind, those in ids.items():
             groups[kind].add(sums, len(those), depth, sums.agent_nano.get(kind, 0))
-    named = await labels(facts, by, groups)
-    rows = [group.row(key, named[key]) for key, group in groups.items()]
-    rows.sort(key=lambda row: (-row.subagents, -row.cost_usd, -row.prompts, row.key))
-    histogram = [DepthCount(depth, prompts) for depth, prompts in sorted(depths.items())]
-    return Page(SubagentStats(rows[: window.limit], histogram), joined(*now.meta, page.meta))
+    return groups, depths
 
 
 _REPO: Final = ", max(toString(repo)) AS of_repo"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias
 
 from raingauge.contracts.otlp.reads.query import Filters
 from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Told
-from raingauge.contracts.otlp.reads.work import Work, counts_of, relations_of, texts_of
+from raingauge.contracts.otlp.reads.work import Relation, Work, counts_of, relations_of, texts_of
+
+Columns: TypeAlias = tuple[tuple[str, str, Callable[[list[Any]], Any]], ...]
+"""Name of a column, the column of the rows that it is made from, and how their values become one."""
 
 
 def works(told: Told, filters: Filters, since_us: int, until_us: int) -> list[Work]:
@@ -20,9 +23,14 @@ def works(told: Told, filters: Filters, since_us: int, until_us: int) -> list[Wo
         for row in told.traces
         if row["row_id"] not in named_traces and not (row["row_prompt"] and row["row_prompt"] in named_prompts)
     ]
-    traces = {row["id"]: row for row in _merged(told.traces)}
-    found = [Work(True, row, traces) for row in _merged(told.prompts)]
-    found += [Work(False, row, {}) for row in _merged(nameless) if row["sum_requests"] > 0 or row["sum_tool_calls"] > 0]
+    named_rows = [row for row in told.traces if row["row_id"] in named_traces]
+    traces = {row["id"]: row for row in _merged(named_rows, _TRACE_OF_PROMPT)}
+    found = [Work(True, row, traces) for row in _merged(told.prompts, _PROMPT)]
+    found += [
+        Work(False, row, {})
+        for row in _merged(nameless, _TRACE)
+        if row["sum_requests"] > 0 or row["sum_tool_calls"] > 0
+    ]
     return [work for work in found if since_us <= work.row["begun_us"] < until_us and _kept(work.row, filters)]
 
 
@@ -37,41 +45,31 @@ def _kept(row: Row, filters: Filters) -> bool:
     )
 
 
-def _merged(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def _merged(rows: Iterable[Row], columns: Columns) -> Iterator[dict[str, Any]]:
     """One row for each id."""
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row["row_id"]].append(row)
-    return (_one(group) for group in groups.values())
+    for one, group in groups.items():
+        found: dict[str, Any] = {name: merge([row[column] for row in group]) for name, column, merge in columns}
+        found["id"] = one
+        yield found
 
 
-def _one(rows: Sequence[Row]) -> dict[str, Any]:
-    def all_of(name: str) -> Iterator[Any]:
-        return (row[f"row_{name}"] for row in rows)
+def _texts(lists: Iterable[str]) -> set[str]:
+    return {one for text in lists for one in texts_of(text)}
 
-    def lists(name: str, decoded: Callable[[str], Iterable[Any]] = texts_of) -> set[Any]:
-        return {one for text in all_of(name) for one in decoded(text)}
 
-    prompt = "row_traces" in rows[0]
-    own = (
-        {"trace_ids": sorted(lists("traces"))}
-        if prompt
-        else {"of_prompt": max(all_of("prompt")), "nested": max(len(lists("hosts")), 1) - 1}
-    )
-    return own | {
-        "id": rows[0]["row_id"],
-        "of_session": max(all_of("session")),
-        "of_user": max(all_of("user")),
-        "of_repo": max(all_of("repo")),
-        "of_source": min(all_of("source")),
-        "begun_us": min(all_of("started_us")),
-        "over_us": max(all_of("ended_us")),
-        "models": lists("models"),
-        "relations": sorted(lists("agents", relations_of)),
-        "all_tools": _added(all_of("tools")),
-        "agent_nano": _added(all_of("agent_nano")),
-        **{f"sum_{name}": sum(all_of(name)) for name in (*MONEY, *COUNTS)},
-    }
+def _traces(lists: Iterable[str]) -> list[str]:
+    return sorted(_texts(lists))
+
+
+def _nested(hosts: Iterable[str]) -> int:
+    return max(len(_texts(hosts)), 1) - 1
+
+
+def _relations(lists: Iterable[str]) -> list[Relation]:
+    return sorted({one for text in lists for one in relations_of(text)})
 
 
 def _added(maps: Iterable[str]) -> dict[str, int]:
@@ -79,3 +77,24 @@ def _added(maps: Iterable[str]) -> dict[str, int]:
     for one in maps:
         sums.update(counts_of(one))
     return sums
+
+
+_SEEN: Final[Columns] = (
+    ("begun_us", "row_started_us", min),
+    ("over_us", "row_ended_us", max),
+    ("relations", "row_agents", _relations),
+)
+_BOTH: Final[Columns] = (
+    *_SEEN,
+    ("of_session", "row_session", max),
+    ("of_user", "row_user", max),
+    ("of_repo", "row_repo", max),
+    ("of_source", "row_source", min),
+    ("models", "row_models", _texts),
+    ("all_tools", "row_tools", _added),
+    ("agent_nano", "row_agent_nano", _added),
+    *((f"sum_{name}", f"row_{name}", sum) for name in (*MONEY, *COUNTS)),
+)
+_PROMPT: Final[Columns] = (*_BOTH, ("trace_ids", "row_traces", _traces))
+_TRACE: Final[Columns] = (*_BOTH, ("nested", "row_hosts", _nested), ("of_prompt", "row_prompt", max))
+_TRACE_OF_PROMPT: Final[Columns] = (*_SEEN, ("nested", "row_hosts", _nested))

@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd, usd_of
 from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, summed, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
@@ -162,7 +162,7 @@ def _points(sums: pa.Table, named: Mapping[str, str]) -> list[CostPoint]:
     """There may be tens of thousands, so that whatever can be done by columns is."""
     buckets, keys, tokens = (sums[name].to_pylist() for name in (sums.column_names[0], "key", "tokens"))
     written = {bucket: _written(bucket) for bucket in set(buckets)}
-    cost, estimated = (pc.divide(sums[name].cast(pa.float64()), 1e9).to_pylist() for name in COST)
+    cost, estimated = (usd_of(sums[name]) for name in COST)
     return list(
         map(CostPoint, map(written.__getitem__, buckets), keys, map(named.__getitem__, keys), cost, estimated, tokens)
     )

@@ -14,6 +14,7 @@ One statement with all this in it takes the store ten times as long to understan
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -150,7 +151,7 @@ async def usage(facts: Facts, window: Window, filters: Filters, asked: Asked, /,
         more = await facts.columns(window, {text: text}, **known)
         told.append((USAGE_POINTS, more.data[text]))
         meta = joined(meta, more.meta)
-    return Page(Found(asked, _chosen(told)), meta)
+    return Page(Found(asked, await asyncio.to_thread(_chosen, told)), meta)
 
 
 def _any_cumulative(facts: Facts) -> list[str]:
