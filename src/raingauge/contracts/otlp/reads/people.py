@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
@@ -96,15 +96,15 @@ def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     for day, person in zip(*(seen[key].to_pylist() for key in keys), strict=True):
         people[day].append(person)
     last_seen: dict[str, date] = {}
+    seen_last: Counter[date] = Counter()  # people, by the last day on which they were seen so far
     found: dict[date, ActiveDay] = {}
     start = first - timedelta(days=MONTH_DAYS)
     for day in (start + timedelta(days=n) for n in range((last - start).days + 1)):
+        seen_last.subtract(last_seen[person] for person in people[day] if person in last_seen)
         last_seen.update(dict.fromkeys(people[day], day))
-        dau, wau, mau = (
-            sum(seen_on > day - timedelta(days=reach) for seen_on in last_seen.values())
-            for reach in (1, WEEK_DAYS, MONTH_DAYS)
-        )
-        found[day] = ActiveDay(day.isoformat(), dau, wau, mau)
+        seen_last[day] = len(people[day])
+        recent = [seen_last[day - timedelta(days=back)] for back in range(MONTH_DAYS)]
+        found[day] = ActiveDay(day.isoformat(), recent[0], sum(recent[:WEEK_DAYS]), sum(recent))
     return found
 
 
