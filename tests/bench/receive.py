@@ -1,7 +1,8 @@
 """How many LoopGain POSTs per second are on disk and acknowledged, and how long a sender waits.
 
-References of the same run: the same HTTP server with an application that only says 202, and a plain program that writes
-and syncs the same bodies to a file, one by one, without any network.
+References of the same run: the same HTTP server with an application that only says 202, one that says it after bodies are
+written and synced to a plain file, many at once, and nothing else, and a program that writes and syncs the same bodies one
+by one without any network.
 """
 
 from __future__ import annotations
@@ -43,9 +44,12 @@ async def says_202(scope, receive, send) -> None:  # type: ignore[no-untyped-def
 
 
 @contextmanager
-def serving_nothing() -> Iterator[tuple[str, int]]:
-    """Address and process of that application behind our HTTP server."""
-    program = "from raingauge.edge.serve import run; from tests.bench.receive import says_202; run(lambda url: says_202, '127.0.0.1', 0)"
+def serving(application: str) -> Iterator[tuple[str, int]]:
+    """Address and process of an application (Python text) behind our HTTP server."""
+    program = (
+        f"from raingauge.edge.serve import run; from tests.bench import synced; from tests.bench.receive import says_202; "
+        f"run(lambda url: {application}, '127.0.0.1', 0)"
+    )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -67,7 +71,7 @@ def synced_writes(directory: Path, count: int = 400) -> float:
     """Bodies per second that one thread can write and sync, each by itself."""
     made = random.Random(1)
     bodies = [body(made, number) for number in range(count)]
-    descriptor = os.open(directory / "synced", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    descriptor = os.open(directory / "one-by-one", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     started = time.perf_counter()
     for one in bodies:
         os.write(descriptor, one)
@@ -80,12 +84,21 @@ def synced_writes(directory: Path, count: int = 400) -> float:
 def run(report: Report) -> None:
     writes: list[float] = []
     rounds: dict[tuple[str, bool], list[tuple[Load, float]]] = {}
-    with running(report.scratch / "receive") as server, serving_nothing() as (nothing, nothing_pid):
+    file = report.scratch / "synced"
+    with (
+        running(report.scratch / "receive") as server,
+        serving("says_202") as (nothing, nothing_pid),
+        serving(f"synced.Application({str(file)!r})") as (syncs, syncs_pid),
+    ):
         loaded(server.url, server.token, server.pids[0], kept=True)
         for _ in range(ROUNDS):
             writes.append(synced_writes(report.scratch))
             for kept in (True, False):
-                for name, url, pid in (("Raingauge", server.url, server.pids[0]), ("says 202", nothing, nothing_pid)):
+                for name, url, pid in (
+                    ("Raingauge", server.url, server.pids[0]),
+                    ("says 202", nothing, nothing_pid),
+                    ("only syncs", syncs, syncs_pid),
+                ):
                     rounds.setdefault((name, kept), []).append(loaded(url, server.token, pid, kept=kept))
     rates = {key: Spread.of(load.per_second for load, _ in found) for key, found in rounds.items()}
     rows: list[tuple[object, ...]] = [
@@ -97,7 +110,7 @@ def run(report: Report) -> None:
             Spread.of(load.p99_ms for load, _ in found),
             Spread.of(cpu for _, cpu in found),
             ratio(rates[name, kept], rates["says 202", kept]),
-            f"{figure(rates[name, kept].median / ORIGINAL_PER_SECOND)}×" if name == "Raingauge" else "",
+            "" if name == "says 202" else f"{figure(rates[name, kept].median / ORIGINAL_PER_SECOND)}×",
         )
         for (name, kept), found in sorted(rounds.items())
     ]
