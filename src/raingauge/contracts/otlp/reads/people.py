@@ -16,10 +16,11 @@ from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, looked_at, usd
-from raingauge.contracts.otlp.reads.usage import Asked, Found, telling, usage
+from raingauge.contracts.otlp.reads.usage import Asked, Found, sessions_by, usage
 
 WEEK_DAYS: Final = 7
 MONTH_DAYS: Final = 30
+_EPOCH: Final = date(1970, 1, 1)
 
 
 class ActiveDay(msgspec.Struct, frozen=True):
@@ -65,10 +66,10 @@ async def active_users(
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
     asked = Asked(
         f"{Range(before.since, days.until).condition('both', '$hour')} AND $user != ''",
-        keys={"of_session": "if($session = '' OR day < {first_day:Date}, 0, cityHash64($session))"},
         spend={"cost": "$cost_nano"},
         done={"prompted": "$prompts"},
         told={"begun": "$session_starts"},
+        sessions="$is_active AND day >= {first_day:Date}",
     )
     first, last = days.since.date(), (days.until - timedelta(days=1)).date()
     parameters = Range(before.since, days.until).parameters("both") | looked_at(days, before)
@@ -90,33 +91,33 @@ async def active_users(
 
 def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     """Different people of each day from first to last, and of the 7 and 30 days that end with it."""
-    people: defaultdict[date, list[str]] = defaultdict(list)
-    keys = ["day", "user"]
-    seen = rows.select(keys).filter(rows["active"]).group_by(keys, use_threads=False).aggregate([])
-    for day, person in zip(*(seen[key].to_pylist() for key in keys), strict=True):
+    seen = rows.select(["day", "user"]).filter(rows["active"])
+    seen = seen.group_by(["day", "user"], use_threads=False).aggregate([])
+    # Days as numbers: dates are made one by one, and slowly.
+    people: defaultdict[int, list[str]] = defaultdict(list)
+    for day, person in zip(seen["day"].cast(pa.int32()).to_pylist(), seen["user"].to_pylist(), strict=True):
         people[day].append(person)
-    last_seen: dict[str, date] = {}
-    seen_last: Counter[date] = Counter()  # people, by the last day on which they were seen so far
+    last_seen: dict[str, int] = {}
+    seen_last: Counter[int] = Counter()  # people, by the last day on which they were seen so far
     found: dict[date, ActiveDay] = {}
-    start = first - timedelta(days=MONTH_DAYS)
-    for day in (start + timedelta(days=n) for n in range((last - start).days + 1)):
+    for day in range((first - _EPOCH).days - MONTH_DAYS, (last - _EPOCH).days + 1):
         seen_last.subtract(last_seen[person] for person in people[day] if person in last_seen)
         last_seen.update(dict.fromkeys(people[day], day))
         seen_last[day] = len(people[day])
-        recent = [seen_last[day - timedelta(days=back)] for back in range(MONTH_DAYS)]
-        found[day] = ActiveDay(day.isoformat(), recent[0], sum(recent[:WEEK_DAYS]), sum(recent))
+        recent = [seen_last[day - back] for back in range(MONTH_DAYS)]
+        on = _EPOCH + timedelta(days=day)
+        found[on] = ActiveDay(on.isoformat(), recent[0], sum(recent[:WEEK_DAYS]), sum(recent))
     return found
 
 
 def _people(found: Found, first: date, limit: int) -> list[dict[str, Any]]:
     rows = found.rows.filter(pc.greater_equal(found.rows["day"], pa.scalar(first)))
-    active = rows.select(["day", "user", "of_session"]).filter(rows["active"])
-    in_session = telling(active, ["of_session"])
+    active = rows.select(["day", "user", "sessions"]).filter(rows["active"])
     sums = Found(found.asked, rows).sums("user")
     for counted, name in (
         (_by_person(active, "day", "max"), "last_seen"),
         (_by_person(active, "day", "count_distinct"), "days"),
-        (_by_person(in_session, "of_session", "count_distinct"), "sessions"),
+        (sessions_by(active, "user"), "sessions"),
     ):
         place = pc.index_in(sums["user"], counted["user"])
         sums = sums.append_column(name, counted[1].take(place))

@@ -17,7 +17,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd_of
-from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, telling, usage
+from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, sessions_by, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 
@@ -65,11 +65,11 @@ async def rollups(
         keys={
             "of_group": group,
             **{f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
-            "of_session": "if($session = '', 0, cityHash64($session))",
         },
         spend=COST | _TOKEN_SUMS,
         done=_DONE,
         told=_TOLD,
+        sessions="1",
     )
     page = await usage(facts, window, filters, asked, **days.parameters("window"), **looked_at(days))
     sums = await asyncio.to_thread(_costliest, page.data, window.limit)
@@ -81,9 +81,8 @@ def _costliest(found: Found, limit: int) -> pa.Table:
     """The groups that tell of anything, with the number of their sessions."""
     sums = found.sums("of_group")
     rows = found.rows
-    seen = telling(rows.select(["of_group", "of_session"]).filter(rows["doing"]), ["of_session"])
-    sessions = seen.group_by("of_group", use_threads=False).aggregate([("of_session", "count_distinct")])
-    counted = sessions["of_session_count_distinct"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
+    sessions = sessions_by(rows.select(["of_group", "sessions"]).filter(rows["doing"]), "of_group")
+    counted = sessions["sessions"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
     sums = sums.append_column("sessions", pc.fill_null(counted, 0))
     sums = telling(sums, (*found.asked.spend, *found.asked.done, *found.asked.told, "sessions"))
     if limit < sums.num_rows:

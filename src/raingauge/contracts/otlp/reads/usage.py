@@ -89,6 +89,7 @@ class Asked:
     `keys` are what rows are told apart by, besides `day`, `user` and `source`, and `within` the hours that are looked
     at. Of the values, which are summed up, `spend` is taken from the signal that tells the spend, `done` from the one
     that tells what was done, `told` from all. Filters take no part in the choice of the signal.
+    `sessions` says of which rows the sessions are listed, by number; `$is_active` holds for those that tell of any use.
     """
 
     within: str
@@ -96,6 +97,7 @@ class Asked:
     spend: Mapping[str, str] = field(default_factory=dict)
     done: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
+    sessions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Found:
     """One row per signal, day, user, source and key, of those that the filters keep.
 
     Besides these and the values there are the columns `spending` and `doing`, whether the row's signal is the one that
-    tells, and `active`, whether it tells of any use at all.
+    tells, `active`, whether it tells of any use at all, and `sessions`, a list of numbers.
     """
 
     asked: Asked
@@ -119,6 +121,15 @@ class Found:
             rows.select([*keys, *asked.told]) if asked.told else None,
         ]
         return summed([part for part in parts if part is not None], keys)
+
+
+def sessions_by(rows: pa.Table, *keys: str) -> pa.Table:
+    """How many different sessions the rows of the same keys list, in column `sessions`. Those without any are left out."""
+    lists = rows["sessions"].combine_chunks()
+    row = pc.list_parent_indices(lists)
+    each = pa.table({**{key: rows[key].take(row) for key in keys}, "session": pc.list_flatten(lists)})
+    counted = each.group_by(list(keys), use_threads=False).aggregate([("session", "count_distinct")])
+    return counted.rename_columns([*keys, "sessions"])
 
 
 def telling(sums: pa.Table, names: Iterable[str]) -> pa.Table:
@@ -207,6 +218,10 @@ class _Builder:
             columns["did"] = f"toBool(max({does}))"
         if asked.told:
             columns["active"] = f"toBool(max(({self._wanted}) AND ({is_active})))"
+        if asked.sessions:
+            listed = f"$session != '' AND ({self._wanted}) AND {asked.sessions}"
+            columns["sessions"] = f"groupUniqArray(cityHash64($session)) FILTER (WHERE {listed})"
+            names = {**names, "is_active": f"({is_active})"}
         if if_wanted:
             columns["kept"] = f"toBool(max({self._wanted}))"
         selected = ", ".join(f"{text} AS {name}" for name, text in columns.items())
