@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +16,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd_of
-from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, sessions_by, telling, usage
+from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, sessions_by, summed, telling, usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 
@@ -144,12 +143,14 @@ class CacheHit(msgspec.Struct, frozen=True):
     points: list[CachePoint]
 
 
+_INPUTS: Final = ("input", "cache_read", "cache_creation")
+
+
 class _CacheSums(NamedTuple):
-    bucket: str
-    key: str
-    input: int
-    cache_read: int
-    cache_creation: int
+    """Columns `_INPUTS` by key, and by day in order."""
+
+    keys: pa.Table
+    days: pa.Table
 
 
 def hit_rate(input_tokens: int, cache_read: int, cache_creation: int) -> float | None:
@@ -169,39 +170,36 @@ async def cache_hit(
 ) -> Page[CacheHit]:
     """How much of the models' input came from the prompt cache, by group and by day."""
     now = Range.of(window)
-    names = ("input", "cache_read", "cache_creation")
     asked = Asked(
         now.condition("window", "$hour"),
         keys={"key": f"toString(${by})"},
-        spend={name: _TOKEN_SUMS[name] for name in names},
+        spend={name: _TOKEN_SUMS[name] for name in _INPUTS},
     )
     page = await usage(facts, window, filters, asked, **now.parameters("window"), **looked_at(now))
-    rows = await asyncio.to_thread(_cache_sums, page.data, names)
-    found = await labels(facts, by, {row.key for row in rows})
-    by_key: defaultdict[str, list[_CacheSums]] = defaultdict(list)
-    by_day: defaultdict[str, list[_CacheSums]] = defaultdict(list)
-    for row in rows:
-        by_key[row.key].append(row)
-        by_day[row.bucket].append(row)
-    groups = [_cache_row(key, found[key], group) for key, group in by_key.items()]
-    groups.sort(key=lambda row: (-(row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens), row.key))
-    days = [_cache_row(day, "", group) for day, group in by_day.items()]
+    sums = await asyncio.to_thread(_cache_sums, page.data)
+    found = await labels(facts, by, sums.keys["key"].to_pylist())
+    rows = [_cache_row(key, found[key], counts) for key, *counts in _lines(sums.keys)]
+    rows.sort(key=lambda row: (-(row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens), row.key))
+    total = [sum(sums.days[name].to_pylist()) for name in _INPUTS]
     points = [
-        CachePoint(day.key, day.rate, day.cache_read_tokens, day.input_tokens, day.cache_creation_tokens)
-        for day in days
+        CachePoint(day.isoformat(), hit_rate(whole, read, created), read, whole, created)
+        for day, whole, read, created in _lines(sums.days)
     ]
-    return Page(CacheHit(groups, _cache_row("", "total", rows), points), page.meta)
+    return Page(CacheHit(rows, _cache_row("", "total", total), points), page.meta)
 
 
-def _cache_sums(found: Found, names: tuple[str, ...]) -> list[_CacheSums]:
-    sums = telling(found.sums("day", "key"), names).sort_by([("day", "ascending"), ("key", "ascending")])
+def _cache_sums(found: Found) -> _CacheSums:
+    sums = telling(found.sums("day", "key"), _INPUTS)
     # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
-    counted = ([max(value, 0) for value in sums[name].to_pylist()] for name in names)
-    return list(map(_CacheSums, map(str, sums["day"].to_pylist()), sums["key"].to_pylist(), *counted))
+    counted = {name: pc.max_element_wise(sums[name], 0) for name in _INPUTS}
+    by_key, by_day = (summed([pa.table({name: sums[name], **counted})], (name,)) for name in ("key", "day"))
+    return _CacheSums(by_key, by_day.sort_by("day"))
 
 
-def _cache_row(key: str, label: str, rows: list[_CacheSums]) -> CacheRow:
-    whole, read, created = (
-        sum(getattr(row, name) for row in rows) for name in ("input", "cache_read", "cache_creation")
-    )
+def _lines(sums: pa.Table) -> Iterable[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in sums.columns), strict=True)
+
+
+def _cache_row(key: str, label: str, counts: Sequence[int]) -> CacheRow:
+    whole, read, created = counts
     return CacheRow(key, label, whole, read, created, hit_rate(whole, read, created))
