@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from raingauge.contracts.otlp.reads.work import Work, nesting
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ToolCalls(msgspec.Struct, frozen=True):
+class ToolCalls(msgspec.Struct, frozen=True, gc=False):
     tool: str
     calls: int
 
@@ -60,7 +61,11 @@ async def top_prompts(
     """Prompts that began in the window with what they cost, used and started; costliest first."""
     found = await costliest(facts, window, filters)
     names = await facts.names(sorted({work.row["of_user"] for work in found.data if work.row["of_user"]}))
-    return Page([_prompt(work, names) for work in found.data], found.meta)
+    return Page(await asyncio.to_thread(_prompts, found.data, names), found.meta)
+
+
+def _prompts(found: Iterable[Work], names: Mapping[str, str]) -> list[Prompt]:
+    return [_prompt(work, names) for work in found]
 
 
 def _prompt(work: Work, names: Mapping[str, str]) -> Prompt:

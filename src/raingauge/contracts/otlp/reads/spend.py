@@ -20,7 +20,7 @@ from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, sessions_by
 from raingauge.contracts.otlp.rollups import TOKENS
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """One UTC day of one group. Spend comes from one signal; what was done is counted from events, else spans."""
 
     day: str

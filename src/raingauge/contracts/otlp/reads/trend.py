@@ -23,7 +23,7 @@ RUN_RATE_DAYS: Final = 7
 MONTH_DAYS: Final = 30
 
 
-class CostPoint(msgspec.Struct, frozen=True):
+class CostPoint(msgspec.Struct, frozen=True, gc=False):
     """Spend of one group in one UTC day or hour."""
 
     bucket: str
