@@ -35,6 +35,16 @@ def request(otlp: Otlp, hours_ago: float, number: int = 1, user: str = "ada", **
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+def test_the_costliest_come_first_whatever_the_limit(otlp: Otlp, agents: Agents, limit: int) -> None:
+    """Of groups that cost the same, too, it is the first in order that stay."""
+    for number, cost in enumerate((0.5, 0.2, 0.2, 0.2, 0.0)):
+        agents.deliver("logs", request(otlp, 1, number, model=f"claude-{number}", cost_usd=cost))
+    everything = agents.ask("rollups")
+    assert ["claude-0", "claude-1", "claude-2", "claude-3", "claude-4"] == [row["model"] for row in everything]
+    assert everything[:limit] == agents.ask("rollups", limit=limit)
+
+
 def test_cost_of_events(otlp: Otlp, agents: Agents) -> None:
     """Three requests of one person on two days add up, exactly."""
     for number, hours_ago in enumerate((1, 2, 25)):
