@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -36,6 +37,7 @@ class Demo(Server):
         self.url = str(self._said(offset, r"Listening on \S+")).split()[-1]
         if token := self._said(0, r"Bearer Token: \S+"):
             self.token = token.split()[-1]
+            self.customer = str(self._said(0, r"Customer ID:  \S+")).split()[-1]
         return self
 
     def said(self) -> str:
@@ -79,6 +81,22 @@ def test_the_link_signs_in(demo: Demo) -> None:
         assert browser.get(link).status_code == 303
         assert browser.get(f"{demo.url}/api/me").status_code == 200
         assert browser.get(link).status_code == 410
+
+
+def test_commands_work_beside_it(demo: Demo) -> None:
+    """A token that is issued while the demo runs is honoured at once, and one that is revoked no more."""
+    assert demo.customer in demo.run("customer", "list").stdout
+    made = json.loads(demo.run("token", "issue", "--customer", demo.customer, "--json").stdout)
+
+    def status() -> int:
+        with httpx.Client(
+            base_url=demo.url, headers={"Authorization": f"Bearer {made['token']}"}, trust_env=False
+        ) as http:
+            return http.get("/api/me").status_code
+
+    until(lambda: status() == 200 or None, 5)
+    demo.run("token", "revoke", made["token_id"])
+    until(lambda: status() == 401 or None, 5)
 
 
 def test_one_prompt_leads_by_far(demo: Demo) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from raingauge.errors import DataDirectoryError, SettingError
+from raingauge.files import make_private
 from raingauge.settings import DATABASE_URL, Settings
 
 FILE_NAME: Final = "control.db"
@@ -102,8 +102,7 @@ def _sqlite_engine(url: URL) -> Engine:
     file = Path(url.database or "")
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # SQLite gives its -wal and -shm files the permissions of this one.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-    file.chmod(0o600)
+    make_private(file)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

@@ -27,6 +27,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from raingauge.errors import DataDirectoryError
+from raingauge.files import make_private
 from raingauge.queue import Leased, Message
 from raingauge.queue.envelope import Sealer, Unreadable, unseal
 from raingauge.queue.keys import Keyring
@@ -120,8 +121,8 @@ class Outbox:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / FILE
         try:
+            make_private(path)
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)
             db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST;")
             db.executescript(_TABLES)
             keys = Keyring(directory, vault, key_seconds, time.monotonic)

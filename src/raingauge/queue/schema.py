@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from raingauge.errors import DataDirectoryError
+from raingauge.files import make_private
 from raingauge.queue import Message
 
 FILE: Final = "queue.db"
@@ -119,7 +119,7 @@ def prepare(path: Path, *, has_keys: bool) -> None:
         if has_keys and path.exists() and path.stat().st_size == 0:
             raise _damaged(path, "it is empty, but keys of messages exist")
         # The log and its index take their permissions from the database file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private(path)
         # Not `connect`: that would already write into a file that is not ours.
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             _check_or_create(db, path)

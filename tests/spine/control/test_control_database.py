@@ -121,6 +121,24 @@ def add_customers(settings: Settings, data_dir: Path, count: int) -> None:
     database.close()
 
 
+def test_opening_twice_in_one_process_keeps_its_changes_and_sees_others(settings: Settings, tmp_path: Path) -> None:
+    """The second connection, when it is closed, does not take the first one's hold of the files away."""
+    first = Database.open(settings, tmp_path / "data")
+    with first.write() as db:
+        customers.create(db, "before", now=NOW)
+    Database.open(settings, tmp_path / "data").close()
+    other = multiprocessing.get_context("spawn").Process(target=add_customers, args=(settings, tmp_path / "data", 1))
+    other.start()
+    other.join()
+    with first.write() as db:
+        customers.create(db, "after", now=NOW)
+    second = Database.open(settings, tmp_path / "data")
+    for database in (first, second):
+        with database.read() as db:
+            assert ["after", "before", "customer 0"] == sorted(one.name for one in customers.listed(db))
+        database.close()
+
+
 def test_processes_share_a_database_from_its_first_moment(settings: Settings, tmp_path: Path) -> None:
     """Several processes that start on an empty directory migrate it once and lose none of each other's changes."""
     spawn = multiprocessing.get_context("spawn")
