@@ -4417,6 +4417,76 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "resourceSpans": [
+                 *         {
+                 *           "resource": {
+                 *             "attributes": [
+                 *               {
+                 *                 "key": "service.name",
+                 *                 "value": {
+                 *                   "stringValue": "claude-code"
+                 *                 }
+                 *               },
+                 *               {
+                 *                 "key": "service.version",
+                 *                 "value": {
+                 *                   "stringValue": "2.1.289"
+                 *                 }
+                 *               }
+                 *             ]
+                 *           },
+                 *           "scopeSpans": [
+                 *             {
+                 *               "scope": {
+                 *                 "name": "com.anthropic.claude_code.tracing"
+                 *               },
+                 *               "spans": [
+                 *                 {
+                 *                   "traceId": "0af7651916cd43dd8448eb211c80319c",
+                 *                   "spanId": "b7ad6b7169203331",
+                 *                   "name": "claude_code.llm_request",
+                 *                   "kind": 1,
+                 *                   "startTimeUnixNano": "1767225600000000000",
+                 *                   "endTimeUnixNano": "1767225603200000000",
+                 *                   "attributes": [
+                 *                     {
+                 *                       "key": "session.id",
+                 *                       "value": {
+                 *                         "stringValue": "7c6a1f0e-0000-4000-8000-000000000000"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "model",
+                 *                       "value": {
+                 *                         "stringValue": "claude-sonnet-5"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "input_tokens",
+                 *                       "value": {
+                 *                         "intValue": "12"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "output_tokens",
+                 *                       "value": {
+                 *                         "intValue": "310"
+                 *                       }
+                 *                     }
+                 *                   ],
+                 *                   "status": {
+                 *                     "code": 0
+                 *                   }
+                 *                 }
+                 *               ]
+                 *             }
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": unknown;
             };
         };
@@ -4474,6 +4544,62 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "resourceMetrics": [
+                 *         {
+                 *           "resource": {
+                 *             "attributes": [
+                 *               {
+                 *                 "key": "service.name",
+                 *                 "value": {
+                 *                   "stringValue": "claude-code"
+                 *                 }
+                 *               },
+                 *               {
+                 *                 "key": "service.version",
+                 *                 "value": {
+                 *                   "stringValue": "2.1.289"
+                 *                 }
+                 *               }
+                 *             ]
+                 *           },
+                 *           "scopeMetrics": [
+                 *             {
+                 *               "scope": {
+                 *                 "name": "com.anthropic.claude_code"
+                 *               },
+                 *               "metrics": [
+                 *                 {
+                 *                   "name": "claude_code.cost.usage",
+                 *                   "unit": "USD",
+                 *                   "sum": {
+                 *                     "aggregationTemporality": 1,
+                 *                     "isMonotonic": true,
+                 *                     "dataPoints": [
+                 *                       {
+                 *                         "startTimeUnixNano": "1767225600000000000",
+                 *                         "timeUnixNano": "1767225603200000000",
+                 *                         "asDouble": 0.0042,
+                 *                         "attributes": [
+                 *                           {
+                 *                             "key": "model",
+                 *                             "value": {
+                 *                               "stringValue": "claude-sonnet-5"
+                 *                             }
+                 *                           }
+                 *                         ]
+                 *                       }
+                 *                     ]
+                 *                   }
+                 *                 }
+                 *               ]
+                 *             }
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": unknown;
             };
         };
@@ -4531,6 +4657,79 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "resourceLogs": [
+                 *         {
+                 *           "resource": {
+                 *             "attributes": [
+                 *               {
+                 *                 "key": "service.name",
+                 *                 "value": {
+                 *                   "stringValue": "claude-code"
+                 *                 }
+                 *               },
+                 *               {
+                 *                 "key": "service.version",
+                 *                 "value": {
+                 *                   "stringValue": "2.1.289"
+                 *                 }
+                 *               }
+                 *             ]
+                 *           },
+                 *           "scopeLogs": [
+                 *             {
+                 *               "scope": {
+                 *                 "name": "com.anthropic.claude_code.events"
+                 *               },
+                 *               "logRecords": [
+                 *                 {
+                 *                   "timeUnixNano": "1767225603200000000",
+                 *                   "body": {
+                 *                     "stringValue": "claude_code.tool_result"
+                 *                   },
+                 *                   "attributes": [
+                 *                     {
+                 *                       "key": "event.name",
+                 *                       "value": {
+                 *                         "stringValue": "tool_result"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "tool_name",
+                 *                       "value": {
+                 *                         "stringValue": "Bash"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "success",
+                 *                       "value": {
+                 *                         "stringValue": "true"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "duration_ms",
+                 *                       "value": {
+                 *                         "stringValue": "1990"
+                 *                       }
+                 *                     },
+                 *                     {
+                 *                       "key": "event.sequence",
+                 *                       "value": {
+                 *                         "intValue": "7"
+                 *                       }
+                 *                     }
+                 *                   ],
+                 *                   "traceId": "0af7651916cd43dd8448eb211c80319c",
+                 *                   "spanId": "b7ad6b7169203331"
+                 *                 }
+                 *               ]
+                 *             }
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": unknown;
             };
         };

@@ -78,6 +78,7 @@ def test_doctor_is_content_with_a_running_and_a_stopped_server(tmp_path: Path) -
     server.environment["RAINGAUGE_PORT"] = server.url.rpartition(":")[2]
     running = server.run("doctor")
     assert "round trip: loopgain.aggregate stored" in running.stdout
+    assert "otlp.traces stored, otlp.metrics stored, otlp.logs stored" in running.stdout
     assert "FAIL" not in running.stdout
     server.stop()
     stopped = server.run("doctor")

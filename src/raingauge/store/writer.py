@@ -188,23 +188,29 @@ class Writer:
         with self.upkeep, self._lock:
             parameters: dict[str, object] = {"customer": customer, "people": list(people)}
             person = self._tables[table].person
-            target = schema.name(self._tables[table].name)
             where = "WHERE customer = {customer:String}"
             if people:
                 where += f" AND {schema.name(person)} IN {{people:Array(String)}}"
-            ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
+            count = self._delete(table, where, parameters)
             if count:
-                self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
                 self._series.forget()
             if not people and (kept := self._identities.get(table)):
                 kept.forget(customer)
             for rollup in self._rollups:
                 if rollup.source == table and (not people or any(one.name == person for one in rollup.columns)):
-                    self._session.command(f"ALTER TABLE {schema.name(rollup.table)} DELETE {where}", parameters)
+                    self._delete(rollup.table, where, parameters)
                     for numbering in () if people else rollup.numberings:
-                        self._session.command(f"ALTER TABLE {schema.name(numbering.table)} DELETE {where}", parameters)
+                        self._delete(numbering.table, where, parameters)
             self.deletions += 1
-            return int(count)
+            return count
+
+    def _delete(self, table: str, where: str, parameters: Mapping[str, object]) -> int:
+        """How many rows were deleted. Without any the table is left alone: rewriting it takes most of a second."""
+        target = schema.name(table)
+        ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
+        if count:
+            self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
+        return int(count)
 
     def _next_number(self) -> int:
         self._last_batch = max(self._last_batch + 1, int(self._clock().timestamp() * 1_000_000))

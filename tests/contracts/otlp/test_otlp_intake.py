@@ -11,8 +11,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from raingauge.contract import Head, Refused
-from raingauge.contracts.otlp.intake import DIALECT, RETRY_AFTER_MAX_SECONDS, ROOT_HINT, admit
+from raingauge.contract import Head, Received, Refused
+from raingauge.contracts.otlp.intake import DIALECT, INTAKES, RETRY_AFTER_MAX_SECONDS, ROOT_HINT, admit
 from raingauge.contracts.otlp.wire import JSON, PROTOBUF
 from raingauge.errors import VERDICTS, Reason
 
@@ -152,3 +152,14 @@ def test_nothing_that_was_sent_is_repeated_in_an_error(otlp: Otlp) -> None:
 def test_the_hint_for_a_post_to_the_root_names_every_route(signal: str) -> None:
     """Whoever configured an endpoint without a path is told the paths there are."""
     assert f"/v1/{signal}" in ROOT_HINT
+
+
+def test_the_documented_examples_are_stored() -> None:
+    """Whoever copies an example from the documentation finds its item: a priced request, a cost and a tool call."""
+    told = {}
+    for intake in INTAKES:
+        intake.check(Head("POST", intake.path, "", {"content-type": JSON}), intake.example)
+        decoded = intake.decode(intake.example, Received(1, "cust_1", JSON, identity_key=bytes(32)))
+        assert (1, []) == (decoded.items, decoded.rejects)
+        told[intake.name] = {name: len(rows) for name, rows in decoded.rows.items() if rows}
+    assert {"otlp.traces": {"spans": 1}, "otlp.metrics": {"points": 1}, "otlp.logs": {"events": 1}} == told

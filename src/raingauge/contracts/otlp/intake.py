@@ -13,6 +13,7 @@ from raingauge.contract import Answer, Decode, Head, Intake, Refused
 from raingauge.contracts.otlp.decode.events import decode_logs
 from raingauge.contracts.otlp.decode.points import decode_metrics
 from raingauge.contracts.otlp.decode.spans import decode_traces
+from raingauge.contracts.otlp.examples import EXAMPLES
 from raingauge.contracts.otlp.wire import JSON, PROTOBUF, json, protobuf
 from raingauge.errors import Reason
 
@@ -86,6 +87,7 @@ def _intake(signal: str, envelopes: str, decode: Decode) -> Intake:
         DIALECT,
         admit=admit,
         retry_after_max_seconds=RETRY_AFTER_MAX_SECONDS,
+        example=EXAMPLES[signal],
         grpc_method=f"/{service}/Export",
     )
 
