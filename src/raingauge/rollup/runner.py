@@ -135,11 +135,7 @@ class RollupRunner:
         self._replaced = {found: at for found, at in self._replaced.items() if at > replaced_before}
         replaced = [generation for table, generation in self._replaced if table == rollup.table]
         kept = [*self._windows.coverage(rollup.table).generations.values(), *replaced]
-        table = schema.name(rollup.table)
-        condition = "generation NOT IN {kept:Array(UInt64)}"
-        parameters = {"kept": kept}
-        if self._session.rows(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", parameters):
-            self._session.command(f"ALTER TABLE {table} DELETE WHERE {condition}", parameters)
+        self._session.delete(schema.name(rollup.table), "generation NOT IN {kept:Array(UInt64)}", {"kept": kept})
         self._windows.cleaned(rollup.table, frozenset(replaced) - {0})
 
 

@@ -48,5 +48,4 @@ class Identities:
 
     def forget(self, customer: str) -> None:
         """Erase a customer's identities."""
-        where = "WHERE customer = {customer:String}"
-        self._session.command(f"ALTER TABLE {self.name} DELETE {where}", {"customer": customer})
+        self._session.delete(self.name, "customer = {customer:String}", {"customer": customer})

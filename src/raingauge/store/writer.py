@@ -188,29 +188,21 @@ class Writer:
         with self.upkeep, self._lock:
             parameters: dict[str, object] = {"customer": customer, "people": list(people)}
             person = self._tables[table].person
-            where = "WHERE customer = {customer:String}"
+            condition = "customer = {customer:String}"
             if people:
-                where += f" AND {schema.name(person)} IN {{people:Array(String)}}"
-            count = self._delete(table, where, parameters)
+                condition += f" AND {schema.name(person)} IN {{people:Array(String)}}"
+            count = self._session.delete(schema.name(table), condition, parameters)
             if count:
                 self._series.forget()
             if not people and (kept := self._identities.get(table)):
                 kept.forget(customer)
             for rollup in self._rollups:
                 if rollup.source == table and (not people or any(one.name == person for one in rollup.columns)):
-                    self._delete(rollup.table, where, parameters)
+                    self._session.delete(schema.name(rollup.table), condition, parameters)
                     for numbering in () if people else rollup.numberings:
-                        self._delete(numbering.table, where, parameters)
+                        self._session.delete(schema.name(numbering.table), condition, parameters)
             self.deletions += 1
             return count
-
-    def _delete(self, table: str, where: str, parameters: Mapping[str, object]) -> int:
-        """How many rows were deleted. Without any the table is left alone: rewriting it takes most of a second."""
-        target = schema.name(table)
-        ((count,),) = self._session.rows(f"SELECT count() FROM {target} {where}", parameters)
-        if count:
-            self._session.command(f"ALTER TABLE {target} DELETE {where}", parameters)
-        return int(count)
 
     def _next_number(self) -> int:
         self._last_batch = max(self._last_batch + 1, int(self._clock().timestamp() * 1_000_000))
