@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
@@ -24,21 +21,9 @@ SCALE = 0.05
 class Demo(Server):
     """A server started by `raingauge demo`."""
 
-    def start(self) -> Self:
-        """Start and wait until it says that it is ready."""
-        offset = self.log.stat().st_size if self.log.exists() else 0
-        port = self.url.rpartition(":")[2] or "0"
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "raingauge", "demo", "--port", port, "--demo-scale", str(SCALE)],
-                env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        until(lambda: self._said(offset, "The demo is ready|the demo adds nothing"), 120, self.log.read_text)
-        self.url = str(self._said(offset, r"Listening on \S+")).split()[-1]
-        if token := self._said(0, r"Bearer Token: \S+"):
-            self.token = token.split()[-1]
-            self.customer = str(self._said(0, r"Customer ID:  \S+")).split()[-1]
-        return self
+    command = ("demo", "--demo-scale", str(SCALE))
+    ready = "The demo is ready|the demo adds nothing"
+    start_seconds = 120.0
 
     def said(self) -> str:
         return self.log.read_text()
@@ -86,17 +71,10 @@ def test_the_link_signs_in(demo: Demo) -> None:
 def test_commands_work_beside_it(demo: Demo) -> None:
     """A token that is issued while the demo runs is honoured at once, and one that is revoked no more."""
     assert demo.customer in demo.run("customer", "list").stdout
-    made = json.loads(demo.run("token", "issue", "--customer", demo.customer, "--json").stdout)
-
-    def status() -> int:
-        with httpx.Client(
-            base_url=demo.url, headers={"Authorization": f"Bearer {made['token']}"}, trust_env=False
-        ) as http:
-            return http.get("/api/me").status_code
-
-    until(lambda: status() == 200 or None, 5)
+    made = demo.issue("--customer", demo.customer)
     demo.run("token", "revoke", made["token_id"])
-    until(lambda: status() == 401 or None, 5)
+    with demo.client(made["token"]) as http:
+        until(lambda: http.get("/v1/stats").status_code == 401)
 
 
 def test_one_prompt_leads_by_far(demo: Demo) -> None:

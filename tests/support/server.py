@@ -23,6 +23,11 @@ START_SECONDS = 60.0
 class Server:
     """One data directory and the process that serves it. The address stays the same over restarts."""
 
+    command: tuple[str, ...] = ("serve",)
+    ready = r"Listening on \S+"
+    """What its output says when it is ready."""
+    start_seconds = START_SECONDS
+
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
         self.environment = {
@@ -37,16 +42,16 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start and wait until it answers. Raises AssertionError with its output when it does not."""
+        """Start and wait until it is ready. Raises AssertionError with its output when it does not."""
         offset = self.log.stat().st_size if self.log.exists() else 0
         port = self.url.rpartition(":")[2] or "0"
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "raingauge", "serve", "--port", port],
+                [sys.executable, "-m", "raingauge", *self.command, "--port", port],
                 env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        text = until(lambda: self._said(offset, r"Listening on \S+"), START_SECONDS, self.log.read_text)
-        self.url = text.split()[-1]
+        until(lambda: self._said(offset, self.ready), self.start_seconds, self.log.read_text)
+        self.url = str(self._said(offset, r"Listening on \S+")).split()[-1]
         if token := self._said(0, r"Bearer Token: \S+"):
             self.token = token.split()[-1]
             self.customer = str(self._said(0, r"Customer ID:  \S+")).split()[-1]
