@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from raingauge.contract import Facts, Meta, Page, Parts, Settings, Window
+from raingauge.contract import Facts, KeptT, Meta, Page, Parts, Settings, Window
 from raingauge.store.store import Store
 
 
@@ -42,6 +42,18 @@ class ReadFacts(Facts):
         values = _bound(window) | parameters | {"customer": self.customer}
         found = {name: self._store.reader.columns(sql, values) for name, sql in statements.items()}
         return Page(found, self._meta(window))
+
+    async def derived(
+        self,
+        window: Window,
+        statements: Mapping[str, str],
+        make: Callable[[dict[str, pa.Table]], KeptT],
+        name: Hashable,
+        /,
+        **parameters: object,
+    ) -> Page[KeptT]:
+        values = _bound(window) | parameters | {"customer": self.customer}
+        return Page(self._store.reader.derived(statements, values, make, name), self._meta(window))
 
     async def names(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: self._people[key] for key in keys if key in self._people}

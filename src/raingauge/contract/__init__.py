@@ -21,7 +21,19 @@ from typing import Any
 
 from raingauge.contract.intake import Answer, Check, Decode, Decoded, Dialect, Head, Intake, Person, Received, Reject
 from raingauge.contract.names import Outcome, Scope
-from raingauge.contract.reads import Facts, Family, Meta, Page, Parts, Prometheus, Sample, Window, label_text
+from raingauge.contract.reads import (
+    Facts,
+    Family,
+    Kept,
+    KeptT,
+    Meta,
+    Page,
+    Parts,
+    Prometheus,
+    Sample,
+    Window,
+    label_text,
+)
 from raingauge.contract.tables import Column, Numbering, Rollup, Table
 from raingauge.errors import Reason, Refused, Undecodable
 from raingauge.settings import Knob, Settings
@@ -40,6 +52,8 @@ __all__ = [
     "Forwarding",
     "Head",
     "Intake",
+    "Kept",
+    "KeptT",
     "Knob",
     "Meta",
     "Numbering",

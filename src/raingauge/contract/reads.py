@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -61,6 +61,22 @@ class Parts(NamedTuple):
     newer: str
 
 
+class Kept(Protocol):
+    """What was made of the results of statements, to be kept in memory: `nbytes` is what it takes there.
+
+    `looked` is how many stored rows were looked at for it.
+    """
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def looked(self) -> int: ...
+
+
+KeptT = TypeVar("KeptT", bound=Kept)
+
+
 @runtime_checkable
 class Facts(Protocol):
     """The stored facts of one customer, as a read sees them.
@@ -103,6 +119,21 @@ class Facts(Protocol):
 
         Statements read only what `rolled` and `parts` name: results are kept until the texts or the parameters change.
         Column `looked` of a result, where there is one, counts the stored rows that were looked at.
+        """
+        ...
+
+    async def derived(
+        self,
+        window: Window,
+        statements: Mapping[str, str],
+        make: Callable[[dict[str, pa.Table]], KeptT],
+        name: Hashable,
+        /,
+        **parameters: object,
+    ) -> Page[KeptT]:
+        """What `make` gives for the results of `columns`, kept in their place; it is called in a thread.
+
+        `name` tells what is made from what else may be made of the same statements. What is kept must not be changed.
         """
         ...
 

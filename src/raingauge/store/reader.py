@@ -7,15 +7,15 @@ beats turning columns into Python objects first (measured: 50,000 rows).
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError, Error
 
-from raingauge.contract import Parts
+from raingauge.contract import KeptT, Parts
 from raingauge.errors import QueryError, Reason
 from raingauge.rollup.windows import Windows
 from raingauge.settings import (
@@ -114,14 +114,37 @@ class Reader:
 
         Reads only what `rolled` and `parts` name: as their texts change with what is stored, a result can be kept.
         """
-        named = {name: value for name, value in parameters.items() if f"{{{name}:" in sql}
-        key = (sql, repr(sorted(named.items())), self._deletions())
-        if self._windows.are_fixed and (known := self._remembered.get(key)) is not None:
-            return known
+        key = self._key(sql, parameters)
+        if (known := self._recalled(key)) is None:
+            known = self.looked_up(sql, parameters)
+            self._remembered.put(key, known)
+        return known
+
+    def looked_up(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """The same without remembering it."""
         bounded = f"{sql} SETTINGS max_result_rows = {self._sums_max_rows}, {_SHORT}"
-        found = pa.ipc.open_stream(self._answer(bounded, named, "ArrowStream")).read_all()
-        self._remembered.put(key, found)
-        return found
+        return pa.ipc.open_stream(self._answer(bounded, _named(sql, parameters), "ArrowStream")).read_all()
+
+    def derived(
+        self,
+        statements: Mapping[str, str],
+        parameters: Mapping[str, object],
+        make: Callable[[dict[str, pa.Table]], KeptT],
+        name: Hashable,
+    ) -> KeptT:
+        """See `contract.Facts.derived`."""
+        key = (name, tuple(self._key(sql, parameters) for sql in statements.values()))
+        known: KeptT | None = self._recalled(key)
+        if known is None:
+            known = make({each: self.looked_up(sql, parameters) for each, sql in statements.items()})
+            self._remembered.put(key, known)
+        return known
+
+    def _key(self, sql: str, parameters: Mapping[str, object]) -> Hashable:
+        return sql, repr(sorted(_named(sql, parameters).items())), self._deletions()
+
+    def _recalled(self, key: Hashable) -> Any:
+        return self._remembered.get(key) if self._windows.are_fixed else None
 
     def _answer(self, sql: str, parameters: Mapping[str, object], output_format: str) -> bytes:
         if OWN_CUSTOMER not in sql or not parameters.get("customer"):
@@ -151,6 +174,11 @@ class Reader:
     def parts(self, table: str) -> Parts:
         """The two parts of `rolled`, see `contract.Facts.parts`; use them in a read at once."""
         return self._windows.parts(table)
+
+
+def _named(sql: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that a statement uses."""
+    return {name: value for name, value in parameters.items() if f"{{{name}:" in sql}
 
 
 def _bound(value: object) -> object:

@@ -5,32 +5,32 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-
-import pyarrow as pa
+from typing import Any
 
 
 class Remembered:
     """Results that hold as long as their key does; those that were not asked for longest go first.
 
-    Safe to use from any thread.
+    A result is anything with `nbytes`, see `contract.Kept`. Safe to use from any thread.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        self._tables: OrderedDict[Hashable, pa.Table] = OrderedDict()
+        self._results: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: Hashable) -> pa.Table | None:
+    def get(self, key: Hashable) -> Any:
+        """The result, or None."""
         with self._lock:
-            if key in self._tables:
-                self._tables.move_to_end(key)
-            return self._tables.get(key)
+            if key in self._results:
+                self._results.move_to_end(key)
+            return self._results.get(key)
 
-    def put(self, key: Hashable, table: pa.Table) -> None:
+    def put(self, key: Hashable, result: Any) -> None:
         with self._lock:
-            if key not in self._tables and table.nbytes <= self._limit_bytes:
-                self._tables[key] = table
-                self._bytes += table.nbytes
+            if key not in self._results and result.nbytes <= self._limit_bytes:
+                self._results[key] = result
+                self._bytes += result.nbytes
             while self._bytes > self._limit_bytes:
-                self._bytes -= self._tables.popitem(last=False)[1].nbytes
+                self._bytes -= self._results.popitem(last=False)[1].nbytes

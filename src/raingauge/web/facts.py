@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import pyarrow as pa
 from prometheus_client import Histogram
 
 from raingauge.auth.credential import Credential
-from raingauge.contract import Meta, Page, Parts, Window
+from raingauge.contract import KeptT, Meta, Page, Parts, Window
 from raingauge.control.people import People
 from raingauge.errors import Reason, Refused
 from raingauge.queue import Queue
@@ -76,6 +76,26 @@ class CustomerFacts:
         looked = sum(sum(table["looked"].to_pylist()) for table in tables if "looked" in table.column_names)
         found = dict(zip(statements, tables, strict=True))
         return Page(found, self.meta(window, fresh, looked, _elapsed_ms(started)))
+
+    async def derived(
+        self,
+        window: Window,
+        statements: Mapping[str, str],
+        make: Callable[[dict[str, pa.Table]], KeptT],
+        name: Hashable,
+        /,
+        **parameters: object,
+    ) -> Page[KeptT]:
+        started = time.perf_counter()
+        fresh = self._services.fresh_as_of()
+        bound = _of_window(window) | parameters | {"customer": self.customer}
+
+        def derive() -> KeptT:
+            with self._services.query_seconds.time():
+                return self._services.reader.derived(statements, bound, make, name)
+
+        found = await self._in_thread(derive)
+        return Page(found, self.meta(window, fresh, found.looked, _elapsed_ms(started)))
 
     def meta(self, window: Window, fresh: datetime, rows_read: int, elapsed_ms: float) -> Meta:
         return Meta(_iso(window.since), _iso(window.until), _iso(fresh), rows_read, elapsed_ms)

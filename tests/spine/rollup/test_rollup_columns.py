@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -118,3 +118,37 @@ def test_sums_may_have_more_rows_than_an_answer(walks: StoredFacts) -> None:
     assert 150_000 == walks.store.reader.columns(sql, DAYS).num_rows
     with pytest.raises(QueryError):
         walks.store.reader.columns(sql.replace("150000", str(QUERY_SUMS_MAX_ROWS.default + 1)), DAYS)
+
+
+class Metres(NamedTuple):
+    """What was made of the sums."""
+
+    found: int
+    looked: int = 1
+    nbytes: int = 64
+
+
+def test_what_is_made_of_sums_is_kept_until_they_change(walks: StoredFacts) -> None:
+    """It is made once, for each name, and again after a roll-up or an erasure."""
+    made: list[str] = []
+
+    def kept(name: str) -> int:
+        sums = walks.store.reader.parts("steps_daily").sums
+
+        def make(tables: dict[str, pa.Table]) -> Metres:
+            made.append(name)
+            return Metres(tables["sums"]["found"][0].as_py())
+
+        sql = f"SELECT sum(metres) AS found FROM {sums}"
+        return walks.store.reader.derived({"sums": sql}, DAYS, make, name).found
+
+    walk(walks, 1)
+    walks.store.rollups.run()
+    walk(walks, 2)
+    assert [1, 1, 1] == [kept("one"), kept("one"), kept("other")]
+    assert ["one", "other"] == made
+    walks.store.rollups.run()
+    assert 3 == kept("one")
+    walks.store.writer.erase("steps", CUSTOMER)
+    assert 0 == kept("one")
+    assert ["one", "other", "one", "one"] == made

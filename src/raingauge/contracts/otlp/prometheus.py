@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Family, Sample, Window, label_text
+from raingauge.contracts.otlp.reads.choice import Asked, by_group
 from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, looked_at, usd
-from raingauge.contracts.otlp.reads.usage import Asked, usage
+from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 MODELS_MAX: Final = 50
@@ -40,26 +43,33 @@ async def families(facts: Facts, buckets_per_decade: int) -> Sequence[Family]:  
     filters = Filters([], [], [], [], [], [])
     asked = Asked(
         "1",
+        groups=("source", "of_model"),
         keys={"of_model": "toString($model)"},
         spend={"cost": "$cost_nano", **{f"sum_{name}": f"${name}" for name in TOKENS}},
     )
     window = Window(everything.since, everything.until, 1)
-    found = (await usage(facts, window, filters, asked, **looked_at(everything))).data
-    keys = ["source", "of_model"]
-    first = found.rows.group_by(keys).aggregate([("day", "min")])
-    sums = found.sums(*keys).join(first, keys).sort_by([(name, "ascending") for name in ("day_min", *reversed(keys))])
+    found = (await usage(facts, window, filters, asked, _since, **looked_at(everything))).data.all()
+    sums = found.sort_by([(name, "ascending") for name in ("first_day", "of_model", "source")])
     return exposed(
         [
             Total(
                 source=row["source"],
                 model=row["of_model"],
-                first_day=row["day_min"].isoformat(),
+                first_day=row["first_day"].isoformat(),
                 cost=int(row["cost"]),
                 **{name: max(row[f"sum_{name}"], 0) for name in TOKENS},
             )
             for row in sums.to_pylist()
         ]
     )
+
+
+def _since(asked: Asked, rows: pa.Table) -> pa.Table:
+    """With the first day of each group."""
+    sums = by_group(asked, rows)
+    first = rows.group_by("of_group", use_threads=False).aggregate([("day", "min")])
+    place = pc.index_in(sums["of_group"], first["of_group"].combine_chunks())
+    return sums.append_column("first_day", first["day_min"].take(place))
 
 
 def exposed(totals: Sequence[Total]) -> list[Family]:

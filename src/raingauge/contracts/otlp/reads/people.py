@@ -15,8 +15,9 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.otlp.reads.choice import Asked, by_group, sessions_by_group
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, looked_at, usd
-from raingauge.contracts.otlp.reads.usage import Asked, Found, sessions_by, usage
+from raingauge.contracts.otlp.reads.usage import usage
 
 WEEK_DAYS: Final = 7
 MONTH_DAYS: Final = 30
@@ -64,22 +65,25 @@ async def active_users(
     """Daily, weekly and monthly active people over the window, and each person in it; costliest first."""
     days = Range.days(window)
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
+    within = "if(day >= {{first_day:Date}}, {}, {})"
     asked = Asked(
         f"{Range(before.since, days.until).condition('both', '$hour')} AND $user != ''",
-        spend={"cost": "$cost_nano"},
-        done={"prompted": "$prompts"},
-        told={"begun": "$session_starts"},
+        groups=("user",),
+        spend={"cost": within.format("$cost_nano", "toInt128(0)")},
+        done={"prompted": within.format("$prompts", "0")},
+        told={"begun": within.format("$session_starts", "0")},
         sessions="$is_active AND day >= {first_day:Date}",
     )
     first, last = days.since.date(), (days.until - timedelta(days=1)).date()
     parameters = Range(before.since, days.until).parameters("both") | looked_at(days, before)
-    page = await usage(facts, window, filters, asked, **parameters, first_day=first)
-    found = await asyncio.to_thread(_reach, page.data.rows, min(first, last - timedelta(days=MONTH_DAYS)), last)
+    page = await usage(facts, window, filters, asked, _people, **parameters, first_day=first)
+    groups = await asyncio.to_thread(page.data.all)
+    found = await asyncio.to_thread(_reach, groups, min(first, last - timedelta(days=MONTH_DAYS)), last)
     now, yesterday, last_week, last_month = (
         found[last - timedelta(days=back)] for back in (0, 1, WEEK_DAYS, MONTH_DAYS)
     )
     shown = [found[first + timedelta(days=n)] for n in range((last - first).days + 1)]
-    people = await asyncio.to_thread(_people, page.data, first, window.limit)
+    people = await asyncio.to_thread(_costliest, groups, first, window.limit)
     names = await facts.names([row["user"] for row in people])
     return Page(
         ActiveUsers(
@@ -89,14 +93,24 @@ async def active_users(
     )
 
 
-def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
+def _people(asked: Asked, rows: pa.Table) -> pa.Table:
+    """With the days on which they were active, as days since 1970, and how many sessions they had."""
+    active = rows.filter(rows["active"])
+    sums = by_group(asked, rows)
+    days = pa.table({"of_group": active["of_group"], "on": active["day"].cast(pa.int32())})
+    listed = days.group_by("of_group", use_threads=False).aggregate([("on", "distinct")])
+    place = pc.index_in(sums["of_group"], listed["of_group"].combine_chunks())
+    sums = sums.append_column("on", listed["on_distinct"].take(place))
+    sums = sums.append_column("sessions", sessions_by_group(active, sums["of_group"]))
+    return sums.filter(pc.is_valid(sums["on"]))
+
+
+def _reach(groups: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     """Different people of each day from first to last, and of the 7 and 30 days that end with it."""
-    seen = rows.select(["day", "user"]).filter(rows["active"])
-    seen = seen.group_by(["day", "user"], use_threads=False).aggregate([])
-    # Days as numbers: dates are made one by one, and slowly.
     people: defaultdict[int, list[str]] = defaultdict(list)
-    for day, person in zip(seen["day"].cast(pa.int32()).to_pylist(), seen["user"].to_pylist(), strict=True):
-        people[day].append(person)
+    for person, days in zip(groups["user"].to_pylist(), groups["on"].to_pylist(), strict=True):
+        for day in days:
+            people[day].append(person)
     last_seen: dict[str, int] = {}
     seen_last: Counter[int] = Counter()  # people, by the last day on which they were seen so far
     found: dict[date, ActiveDay] = {}
@@ -110,20 +124,16 @@ def _reach(rows: pa.Table, first: date, last: date) -> dict[date, ActiveDay]:
     return found
 
 
-def _people(found: Found, first: date, limit: int) -> list[dict[str, Any]]:
-    rows = found.rows.filter(pc.greater_equal(found.rows["day"], pa.scalar(first)))
-    active = rows.select(["day", "user", "sessions"]).filter(rows["active"])
-    sums = Found(found.asked, rows).sums("user")
-    for counted, name in (
-        (_by_person(active, "day", "max"), "last_seen"),
-        (_by_person(active, "day", "count_distinct"), "days"),
-        (sessions_by(active, "user"), "sessions"),
-    ):
-        place = pc.index_in(sums["user"], counted["user"])
-        sums = sums.append_column(name, counted[1].take(place))
-    sums = sums.filter(pc.is_valid(sums["last_seen"])).sort_by([("cost", "descending"), ("user", "ascending")])
-    people: list[dict[str, Any]] = sums.slice(0, limit).to_pylist()
-    return people
+def _costliest(groups: pa.Table, first: date, limit: int) -> list[dict[str, Any]]:
+    """Those who were active since the first day."""
+    since = (first - _EPOCH).days
+    people = [
+        row | {"last_seen": max(days), "days": len(days)}
+        for row in groups.to_pylist()
+        if (days := [day for day in row["on"] if day >= since])
+    ]
+    people.sort(key=lambda row: (-row["cost"], row["user"]))
+    return people[:limit]
 
 
 def _named(people: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[ActiveUser]:
@@ -131,17 +141,11 @@ def _named(people: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> lis
         ActiveUser(
             user=row["user"],
             user_name=names.get(row["user"]),
-            last_seen=row["last_seen"].isoformat(),
+            last_seen=(_EPOCH + timedelta(days=row["last_seen"])).isoformat(),
             days=row["days"],
-            sessions=max(row["sessions"] or 0, row["begun"]),
+            sessions=max(row["sessions"], row["begun"]),
             prompts=row["prompted"],
             cost_usd=usd(row["cost"]),
         )
         for row in people
     ]
-
-
-def _by_person(rows: pa.Table, column: str, function: str) -> pa.Table:
-    """Columns of the person and of the result."""
-    counted = rows.group_by("user", use_threads=False).aggregate([(column, function)])
-    return counted.select(["user", f"{column}_{function}"])

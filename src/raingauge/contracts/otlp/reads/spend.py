@@ -15,8 +15,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, sessions_by_group, telling
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd_of
-from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, sessions_by, summed, telling, usage
+from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 
@@ -48,7 +49,13 @@ _TOKEN_SUMS: Final = {name.removesuffix("_tokens"): f"${name}" for name in TOKEN
 _DONE: Final = {"requested": "$requests", "failed": "$errors", "prompted": "$prompts", "called": "$tool_calls"}
 _TOLD: Final = {"begun": "$session_starts", "active_time": "$active_ms"}
 _OTHER_GROUPS: Final = ("repo", "model", "query_source")
-_GROUP: Final = ("source", "user", *_OTHER_GROUPS)
+_GROUP: Final = ("day", "source", "user", *(f"of_{name}" for name in _OTHER_GROUPS))
+_ORDER: Final = [
+    ("cost", "descending"),
+    ("day", "descending"),
+    ("requested", "descending"),
+    *((name, "ascending") for name in _GROUP[1:]),
+]
 
 
 @get("/api/rollups", summary="Daily usage", tags=["agents"], dependencies=FILTERS)
@@ -57,44 +64,26 @@ async def rollups(
 ) -> Page[list[Usage]]:
     """Spend and activity by UTC day, tool, person, repository, model and kind of request; costliest first."""
     days = Range.days(window)
-    # Rows of a group are found by one number sooner than by a day and five texts.
-    group = f"cityHash64(day, {', '.join(f'${name}' for name in _GROUP)})"
     asked = Asked(
         days.condition("window", "$hour"),
-        keys={
-            "of_group": group,
-            **{f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
-        },
+        groups=_GROUP,
+        keys={f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
         spend=COST | _TOKEN_SUMS,
         done=_DONE,
         told=_TOLD,
         sessions="1",
     )
-    page = await usage(facts, window, filters, asked, **days.parameters("window"), **looked_at(days))
-    sums = await asyncio.to_thread(_costliest, page.data, window.limit)
+    page = await usage(facts, window, filters, asked, _costliest, **days.parameters("window"), **looked_at(days))
+    sums = await asyncio.to_thread(lambda: page.data.first(window.limit).sort_by(_ORDER).slice(0, window.limit))
     names = await facts.names([user for user in sums["user"].unique().to_pylist() if user])
     return Page(await asyncio.to_thread(_rows, sums, names), page.meta)
 
 
-def _costliest(found: Found, limit: int) -> pa.Table:
-    """The groups that tell of anything, with the number of their sessions."""
-    sums = found.sums("of_group")
-    rows = found.rows
-    sessions = sessions_by(rows.select(["of_group", "sessions"]).filter(rows["doing"]), "of_group")
-    counted = sessions["sessions"].take(pc.index_in(sums["of_group"], sessions["of_group"]))
-    sums = sums.append_column("sessions", pc.fill_null(counted, 0))
-    sums = telling(sums, (*found.asked.spend, *found.asked.done, *found.asked.told, "sessions"))
-    if limit < sums.num_rows:
-        # Putting all in order takes longer than anything else here, so that most are left out before.
-        cost = sums["cost"]
-        least = cost.take(pc.top_k_unstable(cost, limit)).combine_chunks()
-        sums = sums.filter(pc.greater_equal(cost, pc.min(least)))
-    row = pc.index_in(sums["of_group"], rows["of_group"])
-    group = ("day", "source", "user", *(f"of_{name}" for name in _OTHER_GROUPS))
-    for name in group:
-        sums = sums.append_column(name, rows[name].take(row))
-    order = [("cost", "descending"), ("day", "descending"), ("requested", "descending")]
-    return sums.sort_by([*order, *((name, "ascending") for name in group[1:])]).slice(0, limit)
+def _costliest(asked: Asked, rows: pa.Table) -> pa.Table:
+    """The groups that tell of anything, with the number of their sessions, in order."""
+    sums = by_group(asked, rows)
+    sums = sums.append_column("sessions", sessions_by_group(rows.filter(rows["doing"]), sums["of_group"]))
+    return telling(sums, (*asked.spend, *asked.done, *asked.told, "sessions")).sort_by(_ORDER)
 
 
 def _rows(sums: pa.Table, names: Mapping[str, str]) -> list[Usage]:
@@ -172,10 +161,11 @@ async def cache_hit(
     now = Range.of(window)
     asked = Asked(
         now.condition("window", "$hour"),
+        groups=("day", "key"),
         keys={"key": f"toString(${by})"},
         spend={name: _TOKEN_SUMS[name] for name in _INPUTS},
     )
-    page = await usage(facts, window, filters, asked, **now.parameters("window"), **looked_at(now))
+    page = await usage(facts, window, filters, asked, _inputs, **now.parameters("window"), **looked_at(now))
     sums = await asyncio.to_thread(_cache_sums, page.data)
     found = await labels(facts, by, sums.keys["key"].to_pylist())
     rows = [_cache_row(key, found[key], counts) for key, *counts in _lines(sums.keys)]
@@ -188,11 +178,15 @@ async def cache_hit(
     return Page(CacheHit(rows, _cache_row("", "total", total), points), page.meta)
 
 
-def _cache_sums(found: Found) -> _CacheSums:
-    sums = telling(found.sums("day", "key"), _INPUTS)
+def _inputs(asked: Asked, rows: pa.Table) -> pa.Table:
+    return telling(by_group(asked, rows), _INPUTS)
+
+
+def _cache_sums(groups: Groups) -> _CacheSums:
+    sums = groups.all()
     # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
     counted = {name: pc.max_element_wise(sums[name], 0) for name in _INPUTS}
-    by_key, by_day = (summed([pa.table({name: sums[name], **counted})], (name,)) for name in ("key", "day"))
+    by_key, by_day = (added([pa.table({name: sums[name], **counted})], (name,)) for name in ("key", "day"))
     return _CacheSums(by_key, by_day.sort_by("day"))
 
 

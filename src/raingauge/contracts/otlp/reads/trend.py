@@ -15,8 +15,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, telling
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd, usd_of
-from raingauge.contracts.otlp.reads.usage import COST, Asked, Found, summed, telling, usage
+from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
 RUN_RATE_DAYS: Final = 7
@@ -104,19 +105,24 @@ async def cost_trend(
     everything = Range(min(each.since for each in ranges), max(each.until for each in ranges))
     asked = Asked(
         everything.condition("all", "$hour"),
+        groups=("day", "moment", "key"),
         # All hours between two edges belong to the same ranges.
         keys={"moment": _MOMENTS[step], "key": f"toString(${by})"},
         spend=COST | {"tokens": " + ".join(f"${name}" for name in TOKENS)},
     )
     parameters = everything.parameters("all") | looked_at(everything)
-    page = await usage(facts, window, filters, asked, **parameters, edges=edges)
+    page = await usage(facts, window, filters, asked, _moments, **parameters, edges=edges)
     spent = await asyncio.to_thread(_spent, page.data, ranges, _BUCKETS[step])
     found = await labels(facts, by, {*spent.window, *spent.previous})
     return Page(await asyncio.to_thread(_trend, spent, found), page.meta)
 
 
-def _spent(found: Found, ranges: _Ranges, bucket: str) -> _Spent:
-    sums = telling(found.sums("day", "moment", "key"), ("cost", "tokens"))
+def _moments(asked: Asked, rows: pa.Table) -> pa.Table:
+    return telling(by_group(asked, rows), ("cost", "tokens"))
+
+
+def _spent(groups: Groups, ranges: _Ranges, bucket: str) -> _Spent:
+    sums = groups.all()
     moments = sums["moment"].unique().to_pylist()
 
     def within(each: Range) -> pa.Table:
@@ -125,7 +131,7 @@ def _spent(found: Found, ranges: _Ranges, bucket: str) -> _Spent:
         return sums.filter(pc.is_in(sums["moment"], pa.array(chosen, sums["moment"].type)))
 
     window, *others = map(within, ranges)
-    points = summed([window.select([bucket, "key", *COST, "tokens"])], (bucket, "key"))
+    points = added([window.select([bucket, "key", *COST, "tokens"])], (bucket, "key"))
     return _Spent(
         points.sort_by([(bucket, "ascending"), ("key", "ascending")]),
         int(pc.sum(window["estimated"]).as_py() or 0),
@@ -134,7 +140,7 @@ def _spent(found: Found, ranges: _Ranges, bucket: str) -> _Spent:
 
 
 def _by_key(rows: pa.Table) -> dict[str, int]:
-    sums = summed([rows.select(["key", "cost"])], ("key",))
+    sums = added([rows.select(["key", "cost"])], ("key",))
     return {key: int(cost) for key, cost in zip(sums["key"].to_pylist(), sums["cost"].to_pylist(), strict=True)}
 
 

@@ -1,0 +1,211 @@
+"""Which signal counts, and what rows that count add up to. Everything here is pure.
+
+Per day, person and family of tools, spend is what the best signal that tells spend says of it, and what was done is
+what the best that tells that says, see `spend.SPEND_SIGNALS`. Newer rows may change which signal that is, but only for
+their own days, people and families, so that only the groups with rows of these are made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Final, NamedTuple, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raingauge.contracts.otlp.rollups import USAGE_EVENTS, USAGE_POINTS, USAGE_SPANS, Usage
+from raingauge.contracts.otlp.sources import Source
+from raingauge.contracts.otlp.spend import FAMILY, SPEND_SIGNALS
+
+COST: Final = {"cost": "$cost_nano", "estimated": "$estimated_nano"}
+"""Values of spend, in 10^-9 USD: all of it, and the part that comes from list prices."""
+
+SIGNALS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS)
+"""In the order in which they are believed about what was done."""
+
+_SOURCES: Final = [str(source) for source in Source]
+# A list: pyarrow imports pandas for its first array, which commands that read nothing need not wait for.
+_FAMILY: Final = [_SOURCES.index(FAMILY[source]) for source in Source]
+"""By place of the source in `_SOURCES`."""
+
+_LAST: Final = 9
+"""Rank of signals that are no good for spend."""
+
+_FLAGS: Final = ("spending", "doing")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a panel wants to know.
+
+    Texts are SQL for one row, with `$hour`, the dimensions (`$user`, …) and the measures (`$cost_nano`, …) as names.
+    `keys` are what rows are told apart by, besides `day`, `user` and `source`, and `within` the hours that are looked
+    at. `groups` are those of all these columns that the panel's groups are told apart by.
+    Of the values, which are summed up, `spend` is taken from the signal that tells the spend, `done` from the one
+    that tells what was done, `told` from all. Filters take no part in the choice of the signal.
+    `sessions` says of which rows the sessions are listed, by number; `$is_active` holds for those that tell of any use.
+    """
+
+    within: str
+    groups: Sequence[str]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    spend: Mapping[str, str] = field(default_factory=dict)
+    done: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+    sessions: str = ""
+
+
+Summed: TypeAlias = Callable[[Asked, pa.Table], pa.Table]
+"""Makes one row per group, with its number in `of_group`, of rows that the filters keep.
+
+These are one per signal, day, user, source and key. Besides these, `of_group` and the values there are the columns
+`spending` and `doing`, whether the row's signal is the one that tells, `active`, whether it tells of any use at all, and
+`sessions`, a list of numbers.
+"""
+
+
+class Still(NamedTuple):
+    """What the sums tell: rows with the signal that counts, and the groups made of them."""
+
+    rows: pa.Table
+    groups: pa.Table
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.rows.nbytes + self.groups.nbytes)
+
+    @property
+    def looked(self) -> int:
+        return int(pc.sum(self.rows["looked"]).as_py() or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """One row per group: those of `still`, in the order in which they were made, but for those that `renewed` replaces.
+
+    `touched` are the numbers of the groups that are made anew; one of which nothing is left is not in `renewed`.
+    """
+
+    still: pa.Table
+    touched: pa.Array
+    renewed: pa.Table
+
+    def all(self) -> pa.Table:
+        """All groups; those made anew last."""
+        return self._joined(self.still)
+
+    def first(self, count: int) -> pa.Table:
+        """Groups among which are the first `count` of all, if the order in which they were made is any."""
+        return self._joined(self.still.slice(0, count + len(self.touched)))
+
+    def _joined(self, still: pa.Table) -> pa.Table:
+        if not len(self.touched):
+            return still
+        rest = still.filter(pc.invert(pc.is_in(still["of_group"], self.touched)))
+        return pa.concat_tables([rest, self.renewed], promote_options="permissive")
+
+
+def chosen(asked: Asked, told: Mapping[str, Usage], tables: Mapping[str, pa.Table], summed: Summed) -> Still:
+    """From the results of statements by text, and which signal's they are."""
+    rows = _flagged(asked, _ranked(told, tables))
+    return Still(rows, summed(asked, _kept(rows)))
+
+
+def renewed(
+    asked: Asked, still: Still, told: Mapping[str, Usage], tables: Mapping[str, pa.Table], summed: Summed
+) -> Groups:
+    """With rows that are newer."""
+    newer = {text: tables[text] for text in told if tables[text].num_rows}
+    if not newer:
+        return Groups(still.groups, pa.array([], pa.uint64()), still.groups.slice(0, 0))
+    fresh = _ranked({text: told[text] for text in newer}, newer)
+    nearby = pc.is_in(still.rows["who"], fresh["who"].unique())
+    near = still.rows.filter(nearby)
+    near = near.drop_columns([name for name in _FLAGS if name in near.column_names])
+    again = _flagged(asked, pa.concat_tables([near, fresh], promote_options="permissive").combine_chunks())
+    touched = again["of_group"].unique()
+    others = pc.and_(pc.is_in(still.rows["of_group"], touched), pc.invert(nearby))
+    rows = pa.concat_tables([still.rows.filter(others), again], promote_options="permissive").combine_chunks()
+    return Groups(still.groups, touched, summed(asked, _kept(rows)))
+
+
+def by_group(asked: Asked, rows: pa.Table) -> pa.Table:
+    """All values by group, with `of_group` and what the groups are told apart by. Only parts that count are added."""
+    # Columns are chosen before rows: those that are left out need not be copied.
+    parts = [
+        rows.select(["of_group", *asked.spend]).filter(rows["spending"]) if asked.spend else None,
+        rows.select(["of_group", *asked.done]).filter(rows["doing"]) if asked.done else None,
+        rows.select(["of_group", *asked.told]) if asked.told else None,
+    ]
+    sums = added([part for part in parts if part is not None], ("of_group",))
+    row = pc.index_in(sums["of_group"], rows["of_group"].combine_chunks())
+    for name in asked.groups:
+        sums = sums.append_column(name, rows[name].take(row))
+    return sums
+
+
+def sessions_by_group(rows: pa.Table, groups: pa.ChunkedArray) -> pa.ChunkedArray:
+    """How many different sessions the rows of each of these groups list."""
+    lists = rows["sessions"].combine_chunks()
+    each = pa.table({"group": rows["of_group"].take(pc.list_parent_indices(lists)), "session": pc.list_flatten(lists)})
+    counted = each.group_by("group", use_threads=False).aggregate([("session", "count_distinct")])
+    found = counted["session_count_distinct"].take(pc.index_in(groups, counted["group"].combine_chunks()))
+    return pc.fill_null(found, 0)
+
+
+def telling(sums: pa.Table, names: Iterable[str]) -> pa.Table:
+    """The rows in which any of these columns is not 0."""
+    return sums.filter(reduce(pc.or_, (pc.not_equal(sums[name], pa.scalar(0, sums[name].type)) for name in names)))
+
+
+def added(parts: Iterable[pa.Table], keys: tuple[str, ...]) -> pa.Table:
+    """Rows of the same keys added up, over all parts."""
+    rows = pa.concat_tables(parts, promote_options="default")
+    values = [name for name in rows.column_names if name not in keys]
+    # min_count 0: a key that only some parts have is 0 in the others.
+    summing = [(name, "sum", pc.ScalarAggregateOptions(min_count=0)) for name in values]
+    return rows.group_by(keys, use_threads=False).aggregate(summing).rename_columns([*keys, *values])
+
+
+def _ranked(told: Mapping[str, Usage], tables: Mapping[str, pa.Table]) -> pa.Table:
+    """All rows, with whose they are and the place of their signal in the two orders of belief."""
+    parts = [_ranked_part(usage, tables[text]) for text, usage in told.items()]
+    return pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+
+
+def _ranked_part(usage: Usage, rows: pa.Table) -> pa.Table:
+    ranks = [SPEND_SIGNALS[source] for source in Source]
+    rank = pa.array([found.index(usage.signal) if usage.signal in found else _LAST for found in ranks], pa.int8())
+    source = pc.fill_null(pc.index_in(rows["source"], pa.array(_SOURCES)), _SOURCES.index(Source.OTHER))
+    source = source.combine_chunks()
+    family = pa.array(_FAMILY, pa.uint64()).take(source)
+    signal = pa.repeat(pa.scalar(SIGNALS.index(usage), pa.int8()), rows.num_rows)
+    return (
+        rows.append_column("who", pc.bit_wise_xor(rows["person_day"], family))
+        .append_column("rank", rank.take(source))
+        .append_column("signal", signal)
+    )
+
+
+def _flagged(asked: Asked, rows: pa.Table) -> pa.Table:
+    """With the flags that tell which rows count."""
+    if asked.spend:
+        rows = rows.append_column("spending", _tells(rows, "spent", "rank"))
+    if asked.done:
+        rows = rows.append_column("doing", _tells(rows, "did", "signal"))
+    return rows
+
+
+def _tells(rows: pa.Table, flag: str, order: str) -> pa.Array:
+    """Whether a row is of the first signal in this order that has the flag at the row's day, person and family."""
+    flagged = rows.select(["who", order]).filter(rows[flag])
+    first = flagged.group_by("who", use_threads=False).aggregate([(order, "min")])
+    place = pc.index_in(rows["who"], first["who"].combine_chunks())
+    return pc.fill_null(pc.equal(rows[order], first[f"{order}_min"].take(place)), False)
+
+
+def _kept(rows: pa.Table) -> pa.Table:
+    """The rows that the filters keep."""
+    return rows.filter(rows["kept"]) if "kept" in rows.column_names else rows
