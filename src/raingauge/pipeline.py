@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -55,12 +55,14 @@ class Pipeline:
         metrics: Metrics,
         restart_boundary: int,
         forward: Callable[[Sequence[Leased]], None] = lambda _stored: None,
+        keep_up: Callable[[Mapping[str, Collection[str]]], None] = lambda _stored: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """`restart_boundary` is the newest message id that an earlier process may have stored already.
 
-        `forward` is given messages after they are stored and before the queue lets go of them.
+        `forward` is given messages after they are stored and before the queue lets go of them, `keep_up` the customers
+        of which something was stored, by table.
         """
         self._queue = queue
         self._writer = writer
@@ -71,6 +73,7 @@ class Pipeline:
         self._metrics = metrics
         self._restart_boundary = restart_boundary
         self._forward = forward
+        self._keep_up = keep_up
         self._restarted: set[int] = set()
         self._clock = clock
         self._wall_clock = wall_clock
@@ -143,6 +146,8 @@ class Pipeline:
         else:
             decoded = set(batch.decoded_ids)
             self._forward([item for item in leased if item.message_id in decoded])
+            stored = {name: rows["customer"].unique().to_pylist() for name, rows in batch.tables.items()}
+            self._keep_up(stored)
             self._acknowledge(batch, result)
 
     def _again(self, leased: Sequence[Leased]) -> frozenset[int]:

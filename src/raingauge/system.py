@@ -107,6 +107,7 @@ class System:
             metrics=self.metrics,
             restart_boundary=self.queue.last_id,
             forward=self.forwards.put,
+            keep_up=self.store.reader.newer.keep_up,
         )
         self.forwards.start()
         pipeline.start()

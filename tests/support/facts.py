@@ -43,6 +43,9 @@ class ReadFacts(Facts):
         found = {name: self._store.reader.columns(sql, values) for name, sql in statements.items()}
         return Page(found, self._meta(window))
 
+    async def newer(self, parts: Parts, select: str) -> list[pa.Table]:
+        return list(self._store.reader.newer.rows(parts, select, self.customer))
+
     async def derived(
         self,
         window: Window,

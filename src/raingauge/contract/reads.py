@@ -54,11 +54,16 @@ class Parts(NamedTuple):
 
     `sums` is `<rollup table> WHERE …` with all sums that count. `newer` is a condition for the facts that are newer, to
     be used on the rollup's source, and empty when there are none. Both name `{since_day:Date}` and `{until_day:Date}`,
-    and both are of one moment: take them from one call.
+    and both are of one moment: take them from one call. `table` is the rollup's; `since` and `newest` say for
+    `Facts.newer` the same as `newer` without the days: what newer facts have in common, and the number of the last
+    insert that belongs to them, None when it cannot be known.
     """
 
     sums: str
     newer: str
+    table: str = ""
+    since: str = ""
+    newest: int | None = None
 
 
 class Kept(Protocol):
@@ -119,6 +124,14 @@ class Facts(Protocol):
 
         Statements read only what `rolled` and `parts` name: results are kept until the texts or the parameters change.
         Column `looked` of a result, where there is one, counts the stored rows that were looked at.
+        """
+        ...
+
+    async def newer(self, parts: Parts, select: str) -> list[pa.Table]:
+        """What a rollup would hold of the facts that are newer than its sums, of all days; `select` names what is read.
+
+        Facts are looked at once, after they came, and what was found is kept until they are summed up: so a group may
+        be in several rows. Nothing when there are no newer facts.
         """
         ...
 

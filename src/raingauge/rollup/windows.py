@@ -94,6 +94,13 @@ class Windows:
         rollup, coverage = self.rollups[table], self._coverage[table]
         return split(rollup, coverage, None if self._newest is None else self._newest(rollup.source))
 
+    def newer(self, parts: Parts, select: str, after: int) -> str:
+        """A SELECT of what the rollup would hold of newer facts, of all days, from later inserts than number `after`."""
+        where = f"customer = {{customer:String}} AND {parts.since} AND batch > {after}"
+        if parts.newest is not None:
+            where += f" AND batch <= {parts.newest}"
+        return f"SELECT {select} FROM ({self.rollups[parts.table].select.replace(WHERE, where)})"
+
     @property
     def are_fixed(self) -> bool:
         """Whether what a text of `parts` names stays the same until rows are deleted."""
@@ -103,17 +110,17 @@ class Windows:
 def split(rollup: Rollup, coverage: Coverage, newest: int | None) -> Parts:
     """The current generations, and facts that are newer than them up to insert number `newest`, or all of them."""
     sums = f"{schema.name(rollup.table)} WHERE {_WINDOW} AND {_current(coverage)}"
-    if newest is not None and newest <= coverage.covered:
-        return Parts(sums, "")
-    facts = f"{_WINDOW} AND batch > {coverage.covered}"
-    if newest is not None:
-        facts += f" AND batch <= {newest}"
+    since = f"batch > {coverage.covered}"
     ahead = {day: number for day, number in coverage.generations.items() if number > coverage.covered}
     if ahead:
         days = ", ".join(f"toDate('{day.isoformat()}')" for day in ahead)
         numbers = ", ".join(f"toUInt64({number})" for number in ahead.values())
-        facts += f" AND batch > transform(day, [{days}], [{numbers}], toUInt64(0))"
-    return Parts(sums, facts)
+        since += f" AND batch > transform(day, [{days}], [{numbers}], toUInt64(0))"
+    if newest is None:
+        return Parts(sums, f"{_WINDOW} AND {since}", rollup.table, since)
+    if newest <= coverage.covered:
+        return Parts(sums, "", rollup.table)
+    return Parts(sums, f"{_WINDOW} AND {since} AND batch <= {newest}", rollup.table, since, newest)
 
 
 def combined(rollup: Rollup, parts: Parts) -> str:

@@ -27,6 +27,7 @@ from raingauge.settings import (
     Settings,
 )
 from raingauge.store.client import ClientSettings, Session, is_shared
+from raingauge.store.newer import Newer
 from raingauge.store.remembered import Remembered
 
 RowT = TypeVar("RowT")
@@ -92,6 +93,7 @@ class Reader:
         self._windows = windows
         self._deletions = deletions
         self._remembered = Remembered(settings[QUERY_REMEMBERED_BYTES])
+        self.newer = Newer(windows, self.looked_up, self._remembered, deletions)
         self._sums_max_rows = settings[QUERY_SUMS_MAX_ROWS]
         self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
         for session in sessions:

@@ -28,8 +28,11 @@ class Remembered:
             return self._results.get(key)
 
     def put(self, key: Hashable, result: Any) -> None:
+        """Keep it, in the place of what was kept under this key."""
         with self._lock:
-            if key not in self._results and result.nbytes <= self._limit_bytes:
+            if known := self._results.pop(key, None):
+                self._bytes -= known.nbytes
+            if result.nbytes <= self._limit_bytes:
                 self._results[key] = result
                 self._bytes += result.nbytes
             while self._bytes > self._limit_bytes:

@@ -77,6 +77,13 @@ class CustomerFacts:
         found = dict(zip(statements, tables, strict=True))
         return Page(found, self.meta(window, fresh, looked, _elapsed_ms(started)))
 
+    async def newer(self, parts: Parts, select: str) -> list[pa.Table]:
+        def look() -> list[pa.Table]:
+            with self._services.query_seconds.time():
+                return list(self._services.reader.newer.rows(parts, select, self.customer))
+
+        return await self._in_thread(look)
+
     async def derived(
         self,
         window: Window,

@@ -121,6 +121,29 @@ def test_arrival_changes_no_answer(otlp: Otlp, store: Store) -> None:
     holds()
 
 
+def test_who_asked_before_is_told_the_same(otlp: Otlp, store: Store) -> None:
+    """Nothing that is kept between two reads is out of date, whether newer facts were looked at as they came or later."""
+    sent = messages(otlp)
+
+    @times(2)
+    @given(order=st.permutations(range(len(sent))), summed_up=st.integers(0, 2), keep_up=st.booleans())
+    def holds(order: list[int], summed_up: int, keep_up: bool) -> None:
+        team = Team(store)
+        arriving = [sent[number] for number in order]
+        third = -(-len(arriving) // 3)
+        for number, begin in enumerate(range(0, len(arriving), third)):
+            team.deliver_together(arriving[begin : begin + third])
+            if keep_up:
+                store.reader.newer.keep_up({name: [team.customer] for name in TABLES})
+            if number == summed_up:
+                team.roll_up()
+            newcomer = Team(store)
+            newcomer.deliver_together(arriving[: begin + third])
+            assert newcomer.answers() == team.answers()
+
+    holds()
+
+
 @st.composite
 def counters(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
     """Runs of a program: for each, minutes of the day and what was spent until then since the reading before."""

@@ -45,6 +45,30 @@ def test_the_costliest_come_first_whatever_the_limit(otlp: Otlp, agents: Agents,
     assert everything[:limit] == agents.ask("rollups", limit=limit)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 6])
+def test_newer_facts_change_the_order(otlp: Otlp, agents: Agents, limit: int) -> None:
+    """A group that newer facts touch moves to its place among those that they leave alone."""
+    for number, cost in enumerate((0.5, 0.4, 0.3, 0.2, 0.1)):
+        agents.deliver("logs", request(otlp, 1, number, f"user-{number}", cost_usd=cost))
+    agents.roll_up()
+    assert 5 == len(agents.ask("rollups"))
+    agents.deliver("logs", request(otlp, 1, 9, "user-4", cost_usd=0.35))
+    told = [(row["user_name"], row["cost_usd"]) for row in agents.ask("rollups", limit=limit)]
+    expected = [("0", 0.5), ("4", 0.45), ("1", 0.4), ("2", 0.3), ("3", 0.2)]
+    assert [(f"user-{number}@example.com", cost) for number, cost in expected[:limit]] == told
+
+
+def test_one_split_is_not_told_of_another(otlp: Otlp, agents: Agents) -> None:
+    """What is kept of the sums by person is not taken for the sums by tool, although the store is asked the same."""
+    agents.deliver("logs", request(otlp, 25))
+    agents.roll_up()
+    agents.deliver("logs", request(otlp, 1, 2, "bob"))
+    for by, keys in (("user", {"ada@example.com", "bob@example.com"}), ("source", {"claude_code"})):
+        trend = agents.ask("cost-trend", by=by)
+        assert keys == {point["label"] for point in trend["points"]}
+        assert 0.2 == trend["total_usd"]
+
+
 def test_cost_of_events(otlp: Otlp, agents: Agents) -> None:
     """Three requests of one person on two days add up, exactly."""
     for number, hours_ago in enumerate((1, 2, 25)):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Family, Sample, Window, label_text
 from raingauge.contracts.otlp.reads.choice import Asked, by_group
-from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, looked_at, usd
+from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, usd
 from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
@@ -42,19 +42,18 @@ async def families(facts: Facts, buckets_per_decade: int) -> Sequence[Family]:  
     everything = Range(FIRST_MOMENT, _LAST_MOMENT)
     filters = Filters([], [], [], [], [], [])
     asked = Asked(
-        "1",
-        groups=("source", "of_model"),
-        keys={"of_model": "toString($model)"},
-        spend={"cost": "$cost_nano", **{f"sum_{name}": f"${name}" for name in TOKENS}},
+        everything,
+        groups=("source", "model"),
+        spend={"cost": ("cost_nano",), **{f"sum_{name}": (name,) for name in TOKENS}},
     )
     window = Window(everything.since, everything.until, 1)
-    found = (await usage(facts, window, filters, asked, _since, **looked_at(everything))).data.all()
-    sums = found.sort_by([(name, "ascending") for name in ("first_day", "of_model", "source")])
+    found = (await usage(facts, window, filters, asked, _since)).data.all()
+    sums = found.sort_by([(name, "ascending") for name in ("first_day", "model", "source")])
     return exposed(
         [
             Total(
                 source=row["source"],
-                model=row["of_model"],
+                model=row["model"],
                 first_day=row["first_day"].isoformat(),
                 cost=int(row["cost"]),
                 **{name: max(row[f"sum_{name}"], 0) for name in TOKENS},

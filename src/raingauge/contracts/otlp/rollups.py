@@ -63,8 +63,6 @@ _PARTS: Final = {
     "event_tool": "(f.name IN ('tool_result', 'tool_call'))",
     "span_failed": "(f.status NOT IN ('', 'ok') AND (f.model != '' OR endsWith(f.name, '.execution')))",
     "span_tool": "(f.tool != '' AND NOT endsWith(f.name, '.execution') AND NOT endsWith(f.name, '.blocked_on_user'))",
-    "event_done": "($spends OR $event_failed OR $event_tool OR f.name = 'user_prompt')",
-    "span_done": "($spends OR $span_failed OR $span_tool OR endsWith(f.name, '.interaction'))",
     # Logs and spans of any other service are facts, but no use of an agent.
     "of_agents": "f.source != 'other'",
     "active": "endsWith(f.metric, '.active_time.total')",
@@ -83,46 +81,43 @@ def _filled(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one signal tells of usage: how to make it from its facts, and the rollup that is made so.
+    """What one signal tells of usage, and what rows of its rollup say.
 
-    `values` are SQL by measure, for one row `f` of the facts, `dimensions` by name. `of_use` holds for facts that tell
-    of usage at all, `spends` for those that tell of spend; of the former, `does` for those that tell of something done,
-    `is_active` of any use.
-    `sums_spend`, `sums_do`, `sums_are_active` say the same of a row of the rollup.
+    Of rows of the rollup, SQL `spends` holds for those that tell of spend, `does` for those that tell of something done,
+    `is_active` for those that tell of any use.
     """
 
     signal: str
     rollup: Rollup
-    values: Mapping[str, str]
-    dimensions: Mapping[str, str]
-    of_use: str
     spends: str
     does: str
     is_active: str
-    sums_spend: str
-    sums_do: str
-    sums_are_active: str
 
 
-def _usage(signal: str, table: Table, values: Mapping[str, str], **conditions: str) -> Usage:
-    dimensions = {name: f"f.{name}" for name in DIMENSIONS} | ({"session": "''"} if table is POINTS else {})
+def _dimensions(table: Table) -> str:
+    """What is selected of facts `f`. Points do not know their session."""
+    return ", ".join(
+        "'' AS session" if name == "session" and table is POINTS else f"f.{name} AS {name}" for name in DIMENSIONS
+    )
+
+
+def _usage(signal: str, table: Table, values: Mapping[str, str], of_use: str, **conditions: str) -> Usage:
+    """`values` are SQL by measure, for one row `f` of the facts; `of_use` holds for facts that tell of usage at all."""
     filled = {name: _filled(values.get(name, "toInt64(0)")) for name in MEASURES}
-    told = {name: _filled(text) for name, text in conditions.items()}
     measured = ", ".join(f"sum({value}) AS {name}" for name, value in filled.items())
-    grouped = ", ".join(f"{text} AS {name}" for name, text in dimensions.items())
     rollup = Rollup(
         table=f"rollups_daily_{signal}",
         columns=(_HOUR, *_DIMENSION_COLUMNS, *map(_measure, MEASURES)),
         order=("hour", "user", "source"),
         source=table.name,
         select=f"""
-    SELECT customer, day, toStartOfHour(f.time) AS hour, {grouped}, {measured}
-    FROM {table.name} AS f WHERE {{where}} AND {told["of_use"]}
+    SELECT customer, day, toStartOfHour(f.time) AS hour, {_dimensions(table)}, {measured}
+    FROM {table.name} AS f WHERE {{where}} AND {_filled(of_use)}
     GROUP BY customer, day, hour, {", ".join(DIMENSIONS)}
     """,
         retention_days=RETENTION_DAYS,
     )
-    return Usage(signal, rollup, filled, dimensions, **told)
+    return Usage(signal, rollup, **conditions)
 
 
 _DONE: Final = "requests + errors + prompts + tool_calls > 0"
@@ -142,12 +137,9 @@ USAGE_EVENTS: Final = _usage(
         "tool_calls": "toInt64($event_tool)",
     },
     of_use="($of_agents OR $spends)",
-    spends="$spends",
-    does="$event_done",
-    is_active="$event_done",
-    sums_spend="requests > 0",
-    sums_do=_DONE,
-    sums_are_active=_DONE,
+    spends="requests > 0",
+    does=_DONE,
+    is_active=_DONE,
 )
 USAGE_SPANS: Final = _usage(
     "spans",
@@ -159,12 +151,9 @@ USAGE_SPANS: Final = _usage(
         "tool_calls": "toInt64($span_tool)",
     },
     of_use="($of_agents OR $spends)",
-    spends="$spends",
-    does="$span_done",
-    is_active="$span_done",
-    sums_spend="requests > 0",
-    sums_do=_DONE,
-    sums_are_active=_DONE,
+    spends="requests > 0",
+    does=_DONE,
+    is_active=_DONE,
 )
 
 
@@ -188,19 +177,15 @@ USAGE_POINTS: Final = _usage(
     POINTS,
     _of_points("f.measure = '' AND $active", "f.measure = '' AND $started"),
     of_use="(f.temporality != 'cumulative' AND $adds)",
-    spends="(f.temporality != 'cumulative' AND $adds AND f.measure != '' AND f.value != 0)",
+    spends=_POINTS_SPEND,
     does="false",
-    is_active="f.value != 0",
-    sums_spend=_POINTS_SPEND,
-    sums_do="false",
-    sums_are_active=f"session_starts + active_ms > 0 OR {_POINTS_SPEND}",
+    is_active=f"session_starts + active_ms > 0 OR {_POINTS_SPEND}",
 )
 _OF_INCREASES: Final = _of_points("f.measure = 'active'", "f.measure = 'session'")
 INCREASES: Final = ", ".join(f"sum({_filled(_OF_INCREASES.get(name, 'toInt64(0)'))}) AS {name}" for name in MEASURES)
 """Measures of usage from rows `f` of (measure, value, unit_cost_usd), where each value is an increase."""
 
 _MEASURED: Final = "multiIf(f.measure != '', toString(f.measure), $active, 'active', 'session')"
-_POINT_DIMENSIONS: Final = ", ".join(f"{text} AS {name}" for name, text in USAGE_POINTS.dimensions.items())
 
 CUMULATIVE: Final = Rollup(
     table="rollups_daily_cumulative",
@@ -221,7 +206,7 @@ CUMULATIVE: Final = Rollup(
     order=("series", "start", "hour"),
     source=POINTS.name,
     select=_filled(f"""
-    SELECT customer, day, toStartOfHour(f.time) AS hour, {_POINT_DIMENSIONS}, {_MEASURED} AS measured, unit_cost_usd,
+    SELECT customer, day, toStartOfHour(f.time) AS hour, {_dimensions(POINTS)}, {_MEASURED} AS measured, unit_cost_usd,
         series, start, groupArray((f.time, f.value)) AS readings
     FROM points AS f WHERE {{where}} AND f.temporality = 'cumulative' AND $adds
     GROUP BY customer, day, hour, $dimensions, measured, unit_cost_usd, series, start

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import reduce
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raingauge.contracts.otlp.reads.query import Range
 from raingauge.contracts.otlp.rollups import USAGE_EVENTS, USAGE_POINTS, USAGE_SPANS, Usage
 from raingauge.contracts.otlp.sources import Source
 from raingauge.contracts.otlp.spend import FAMILY, SPEND_SIGNALS
 
-COST: Final = {"cost": "$cost_nano", "estimated": "$estimated_nano"}
+COST: Final = {"cost": ("cost_nano",), "estimated": ("estimated_nano",)}
 """Values of spend, in 10^-9 USD: all of it, and the part that comes from list prices."""
 
 SIGNALS: Final = (USAGE_EVENTS, USAGE_SPANS, USAGE_POINTS)
@@ -38,29 +40,45 @@ _FLAGS: Final = ("spending", "doing")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a panel wants to know.
+    """What a panel wants to know of the hours that it looks at.
 
-    Texts are SQL for one row, with `$hour`, the dimensions (`$user`, …) and the measures (`$cost_nano`, …) as names.
-    `keys` are what rows are told apart by, besides `day`, `user` and `source`, and `within` the hours that are looked
-    at. `groups` are those of all these columns that the panel's groups are told apart by.
-    Of the values, which are summed up, `spend` is taken from the signal that tells the spend, `done` from the one
-    that tells what was done, `told` from all. Filters take no part in the choice of the signal.
-    `sessions` says of which rows the sessions are listed, by number; `$is_active` holds for those that tell of any use.
+    `groups` are what it tells its groups apart by: `day`, any dimension, and `moment`, the last of `edges` up to an
+    hour, in seconds since 1970, or the hour itself without any.
+    A value is a sum of measures: those of `spend` are taken from the signal that tells the spend, those of `done` from
+    the one that tells what was done, those of `told` from all. Filters take no part in the choice of the signal.
+    `sessions` says of which rows the sessions are listed: of `any`, or of those that tell of any use.
+    Values and sessions are those of days `since` then; `only_people` leaves out what nobody is known for.
     """
 
-    within: str
+    hours: Range
     groups: Sequence[str]
-    keys: Mapping[str, str] = field(default_factory=dict)
-    spend: Mapping[str, str] = field(default_factory=dict)
-    done: Mapping[str, str] = field(default_factory=dict)
-    told: Mapping[str, str] = field(default_factory=dict)
-    sessions: str = ""
+    edges: Sequence[int] | None = None
+    spend: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    done: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    told: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sessions: Literal["", "any", "active"] = ""
+    since: date | None = None
+    only_people: bool = False
+
+    @property
+    def values(self) -> dict[str, Sequence[str]]:
+        return {**self.spend, **self.done, **self.told}
+
+    @property
+    def shape(self) -> tuple[tuple[str, ...], ...]:
+        """What tells this from other questions that lead to the same statements."""
+        return tuple(map(tuple, (self.groups, self.spend, self.done, self.told)))
+
+    @property
+    def keys(self) -> list[str]:
+        """What rows are told apart by: enough to choose the signal, and the groups."""
+        return [*dict.fromkeys(("day", "user", "source", *self.groups))]
 
 
 Summed: TypeAlias = Callable[[Asked, pa.Table], pa.Table]
 """Makes one row per group, with its number in `of_group`, of rows that the filters keep.
 
-These are one per signal, day, user, source and key. Besides these, `of_group` and the values there are the columns
+These are one per signal, day, user, source and group. Besides these, `of_group` and the values there are the columns
 `spending` and `doing`, whether the row's signal is the one that tells, `active`, whether it tells of any use at all, and
 `sessions`, a list of numbers.
 """
@@ -69,12 +87,16 @@ These are one per signal, day, user, source and key. Besides these, `of_group` a
 class Still(NamedTuple):
     """What the sums tell: rows with the signal that counts, and the groups made of them."""
 
+    told: pa.Schema
+    """Of the statements."""
     rows: pa.Table
+    numbers: pa.Array
+    """The groups' names, each at the place that is its number."""
     groups: pa.Table
 
     @property
     def nbytes(self) -> int:
-        return int(self.rows.nbytes + self.groups.nbytes)
+        return int(self.rows.nbytes + self.numbers.nbytes + self.groups.nbytes)
 
     @property
     def looked(self) -> int:
@@ -109,18 +131,22 @@ class Groups:
 
 def chosen(asked: Asked, told: Mapping[str, Usage], tables: Mapping[str, pa.Table], summed: Summed) -> Still:
     """From the results of statements by text, and which signal's they are."""
-    rows = _flagged(asked, _ranked(told, tables))
-    return Still(rows, summed(asked, _kept(rows)))
+    parts = [_ranked(usage, tables[text]) for text, usage in told.items()]
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    names = _names(asked, rows)
+    numbers = names.unique()
+    rows = rows.append_column("of_group", pc.index_in(names, numbers))
+    rows = _flagged(asked, rows.combine_chunks())
+    return Still(tables[next(iter(told))].schema, rows, numbers, summed(asked, _kept(rows)))
 
 
-def renewed(
-    asked: Asked, still: Still, told: Mapping[str, Usage], tables: Mapping[str, pa.Table], summed: Summed
-) -> Groups:
-    """With rows that are newer."""
-    newer = {text: tables[text] for text in told if tables[text].num_rows}
-    if not newer:
-        return Groups(still.groups, pa.array([], pa.uint64()), still.groups.slice(0, 0))
-    fresh = _ranked({text: told[text] for text in newer}, newer)
+def renewed(asked: Asked, still: Still, newer: Iterable[tuple[Usage, pa.Table]], summed: Summed) -> Groups:
+    """With rows that are newer, each signal's."""
+    parts = [_ranked(usage, rows) for usage, rows in newer if rows.num_rows]
+    if not parts:
+        return Groups(still.groups, pa.array([], pa.int32()), still.groups.slice(0, 0))
+    fresh = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+    fresh = fresh.append_column("of_group", _numbered(_names(asked, fresh), still.numbers))
     nearby = pc.is_in(still.rows["who"], fresh["who"].unique())
     near = still.rows.filter(nearby)
     near = near.drop_columns([name for name in _FLAGS if name in near.column_names])
@@ -129,6 +155,20 @@ def renewed(
     others = pc.and_(pc.is_in(still.rows["of_group"], touched), pc.invert(nearby))
     rows = pa.concat_tables([still.rows.filter(others), again], promote_options="permissive").combine_chunks()
     return Groups(still.groups, touched, summed(asked, _kept(rows)))
+
+
+def _names(asked: Asked, rows: pa.Table) -> pa.Array:
+    """A text for each row that tells its group."""
+    columns = [rows[name] for name in asked.groups]
+    columns = [column.cast(pa.int32()) if pa.types.is_date(column.type) else column for column in columns]
+    return pc.binary_join_element_wise(*(column.cast(pa.string()) for column in columns), "\0").combine_chunks()
+
+
+def _numbered(names: pa.Array, numbers: pa.Array) -> pa.Array:
+    """The place of each name among `numbers`, and places behind these for all others."""
+    places = pc.index_in(names, numbers)
+    others = names.filter(pc.is_null(places)).unique()
+    return pc.coalesce(places, pc.add(pc.index_in(names, others), len(numbers)))
 
 
 def by_group(asked: Asked, rows: pa.Table) -> pa.Table:
@@ -169,13 +209,8 @@ def added(parts: Iterable[pa.Table], keys: tuple[str, ...]) -> pa.Table:
     return rows.group_by(keys, use_threads=False).aggregate(summing).rename_columns([*keys, *values])
 
 
-def _ranked(told: Mapping[str, Usage], tables: Mapping[str, pa.Table]) -> pa.Table:
-    """All rows, with whose they are and the place of their signal in the two orders of belief."""
-    parts = [_ranked_part(usage, tables[text]) for text, usage in told.items()]
-    return pa.concat_tables(parts, promote_options="permissive").combine_chunks()
-
-
-def _ranked_part(usage: Usage, rows: pa.Table) -> pa.Table:
+def _ranked(usage: Usage, rows: pa.Table) -> pa.Table:
+    """With whose the rows are, and the place of their signal in the two orders of belief."""
     ranks = [SPEND_SIGNALS[source] for source in Source]
     rank = pa.array([found.index(usage.signal) if usage.signal in found else _LAST for found in ranks], pa.int8())
     source = pc.fill_null(pc.index_in(rows["source"], pa.array(_SOURCES)), _SOURCES.index(Source.OTHER))

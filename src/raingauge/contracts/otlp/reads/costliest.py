@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.query import Filters, joined
-from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Rows, Standing, standing
+from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Rows, Standing, standing
 from raingauge.contracts.otlp.reads.touched import works
 from raingauge.contracts.otlp.reads.work import HOSTED, RELATIONS, Compared, Work, begun, decoded
 from raingauge.contracts.otlp.rollups import PROMPTS, TRACES
@@ -38,6 +38,11 @@ _ITS_TRACES: Final = (
 )
 
 _RANK: Final = ("id", "number", "cost", "asked")
+_PLACE_BYTES: Final = 400
+_DESCRIBED_BYTES: Final = 2_000
+"""About what one takes in memory."""
+
+T = TypeVar("T")
 
 
 class _Place(NamedTuple):
@@ -49,6 +54,28 @@ class _Place(NamedTuple):
     id: str
 
 
+class _Ranking(NamedTuple):
+    """Places in order, each with the number of its prompt or trace."""
+
+    places: list[tuple[_Place, int]]
+    looked: int
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.places) * _PLACE_BYTES
+
+
+class _Described(NamedTuple, Generic[T]):
+    """By place in `_SORTS` and id."""
+
+    found: tuple[dict[str, T], ...]
+    looked: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(map(len, self.found)) * _DESCRIBED_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     facts: Facts
@@ -56,8 +83,8 @@ class _Question:
     compared: Compared
     known: Mapping[str, Any]
 
-    async def ranked(self, rows: Rows, most: int) -> Page[dict[str, pa.Table]]:
-        """The costliest by these rows: `named` and `nameless`."""
+    async def ranked(self, rows: Rows, most: int) -> Page[_Ranking]:
+        """The costliest by these rows."""
         order = "ORDER BY cost DESC, asked DESC, id LIMIT {most:UInt64}"
         groups = {"named": self.compared.named(rows), "nameless": self.compared.nameless(rows)}
         numbers = {"named": "cityHash64(id)", "nameless": "cityHash64(toFixedString(unhex(id), 16))"}
@@ -66,10 +93,10 @@ class _Question:
             f" FROM ({groups[name]}) {order}"
             for name in groups
         }
-        return await self.facts.columns(self.window, statements, **self.known, most=most)
+        return await self.facts.derived(self.window, statements, _ranking, "ranking", **self.known, most=most)
 
-    async def details(self, rows: Rows, **ids: Sequence[str]) -> dict[str, pa.Table]:
-        """Everything about these `named` prompts, their `traces`, and these `nameless` traces."""
+    async def described(self, rows: Rows, describe: Callable[[Work], T], **ids: Sequence[str]) -> _Described[T]:
+        """These `named` prompts with all that is stored of them and their traces, and these `nameless` traces."""
         statements = {}
         if ids["named"]:
             its_traces = f"SELECT arrayJoin(traces) FROM {rows.of(PROMPTS, 'prompt', 'traces')} WHERE prompt IN {{named:Array(String)}}"
@@ -89,21 +116,48 @@ class _Question:
                 FROM {rows.of(TRACES, "trace_id", "prompt", "hosts", *_COLUMNS)}
                 WHERE trace_id IN (SELECT toFixedString(unhex(arrayJoin({{nameless:Array(String)}})), 16)) GROUP BY trace_id
             """
-        return (await self.facts.columns(self.window, statements, **self.known, **ids)).data
+
+        def make(tables: Mapping[str, pa.Table]) -> _Described[T]:
+            return _Described(tuple({work.row["id"]: describe(work) for work in works} for works in _works(tables)))
+
+        return (await self.facts.derived(self.window, statements, make, describe, **self.known, **ids)).data
 
 
-async def costliest(facts: Facts, window: Window, filters: Filters) -> Page[list[Work]]:
-    """Prompts that begin in the window and that the filters keep; costliest first."""
+async def costliest(facts: Facts, window: Window, filters: Filters, describe: Callable[[Work], T]) -> Page[list[T]]:
+    """Prompts that begin in the window and that the filters keep, as a function of a module describes them.
+
+    Costliest first. What is described of the sums is kept.
+    """
     known = begun(window)
     now = await standing(facts, window, **known)
     question = _Question(facts, window, Compared(filters), {**filters.parameters, **known})
     ranked = await question.ranked(now.rows, window.limit + _spare(len(now.touched)))
     touched = await asyncio.to_thread(_touched, now, filters, known)
-    places = await asyncio.to_thread(_places, touched, now, ranked.data, window.limit)
+    places = _places(touched, now, ranked.data, window.limit)
     # All that were ranked, chosen or not: so the same is asked as the last time, and known already.
-    details = await question.details(now.rows, **{name: table["id"].to_pylist() for name, table in ranked.data.items()})
-    chosen = await asyncio.to_thread(_chosen, places, touched, details)
-    return Page(chosen, joined(*now.meta, ranked.meta))
+    ids = {
+        name: [place.id for place, _ in ranked.data.places if place.sort == sort] for sort, name in enumerate(_SORTS)
+    }
+    described = await question.described(now.rows, describe, **ids)
+
+    def chosen() -> Iterator[T]:
+        for place in places:
+            if work := touched.get(place):
+                yield describe(work)
+            # What has been erased meanwhile is not there any more.
+            elif found := described.found[place.sort].get(place.id):
+                yield found
+
+    return Page(await asyncio.to_thread(lambda: [*chosen()]), joined(*now.meta, ranked.meta))
+
+
+def _ranking(tables: Mapping[str, pa.Table]) -> _Ranking:
+    places = [
+        (_Place(-cost, -asked, sort, one), number)
+        for sort, name in enumerate(_SORTS)
+        for one, number, cost, asked in zip(*(tables[name][each].to_pylist() for each in _RANK), strict=True)
+    ]
+    return _Ranking(sorted(places), sum(pc.sum(table["looked"]).as_py() or 0 for table in tables.values()))
 
 
 def _touched(now: Standing, filters: Filters, known: Mapping[str, Any]) -> dict[_Place, Work]:
@@ -114,37 +168,18 @@ def _touched(now: Standing, filters: Filters, known: Mapping[str, Any]) -> dict[
     }
 
 
-def _places(touched: Iterable[_Place], now: Standing, ranked: Mapping[str, pa.Table], limit: int) -> list[_Place]:
-    standing_still = (
-        _Place(-cost, -asked, sort, one)
-        for sort, name in enumerate(_SORTS)
-        for one, number, cost, asked in zip(*(ranked[name][each].to_pylist() for each in _RANK), strict=True)
-        if number not in now.touched
-    )
+def _places(touched: Iterable[_Place], now: Standing, ranked: _Ranking, limit: int) -> list[_Place]:
+    standing_still = (place for place, number in ranked.places if number not in now.touched)
     return sorted([*touched, *standing_still])[:limit]
 
 
-def _chosen(places: Sequence[_Place], touched: Mapping[_Place, Work], details: Mapping[str, pa.Table]) -> list[Work]:
-    wanted = [
-        {place.id for place in places if place.sort == sort and place not in touched} for sort in range(len(_SORTS))
+def _works(tables: Mapping[str, pa.Table]) -> tuple[list[Work], list[Work]]:
+    """Prompts, and traces that no event names."""
+    rows = {name: [decoded(row) for row in table.to_pylist()] for name, table in tables.items()}
+    traces = {row["id"]: row for row in rows.get("traces", ())}
+    return [Work(True, row, traces) for row in rows.get("named", ())], [
+        Work(False, row, {}) for row in rows.get("nameless", ())
     ]
-    found = [_by_id(details.get(name), ids) for name, ids in zip(_SORTS, wanted, strict=True)]
-    traces = _by_id(details.get("traces"), {trace for row in found[0].values() for trace in row["trace_ids"]})
-    asked = ((place, found[place.sort].get(place.id)) for place in places)
-    # What has been erased meanwhile is not there any more.
-    return [
-        work
-        for place, row in asked
-        if (work := touched.get(place) or (Work(not place.sort, row, traces) if row else None))
-    ]
-
-
-def _by_id(table: pa.Table | None, ids: Iterable[str]) -> dict[str, Row]:
-    """Rows of these ids."""
-    if table is None:
-        return {}
-    rows = table.filter(pc.is_in(table["id"], pa.array(ids, table["id"].type)))
-    return {row["id"]: decoded(row) for row in rows.to_pylist()}
 
 
 def _spare(touched: int) -> int:

@@ -16,7 +16,7 @@ from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.choice import Asked, by_group, sessions_by_group
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, looked_at, usd
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, usd
 from raingauge.contracts.otlp.reads.usage import usage
 
 WEEK_DAYS: Final = 7
@@ -65,18 +65,18 @@ async def active_users(
     """Daily, weekly and monthly active people over the window, and each person in it; costliest first."""
     days = Range.days(window)
     before = Range(days.since - timedelta(days=2 * MONTH_DAYS), days.since)
-    within = "if(day >= {{first_day:Date}}, {}, {})"
-    asked = Asked(
-        f"{Range(before.since, days.until).condition('both', '$hour')} AND $user != ''",
-        groups=("user",),
-        spend={"cost": within.format("$cost_nano", "toInt128(0)")},
-        done={"prompted": within.format("$prompts", "0")},
-        told={"begun": within.format("$session_starts", "0")},
-        sessions="$is_active AND day >= {first_day:Date}",
-    )
     first, last = days.since.date(), (days.until - timedelta(days=1)).date()
-    parameters = Range(before.since, days.until).parameters("both") | looked_at(days, before)
-    page = await usage(facts, window, filters, asked, _people, **parameters, first_day=first)
+    asked = Asked(
+        Range(before.since, days.until),
+        groups=("user",),
+        spend={"cost": ("cost_nano",)},
+        done={"prompted": ("prompts",)},
+        told={"begun": ("session_starts",)},
+        sessions="active",
+        since=first,
+        only_people=True,
+    )
+    page = await usage(facts, window, filters, asked, _people)
     groups = await asyncio.to_thread(page.data.all)
     found = await asyncio.to_thread(_reach, groups, min(first, last - timedelta(days=MONTH_DAYS)), last)
     now, yesterday, last_week, last_month = (

@@ -59,16 +59,20 @@ async def top_prompts(
     facts: NamedDependency[Facts], window: NamedDependency[Window], filters: NamedDependency[Filters]
 ) -> Page[list[Prompt]]:
     """Prompts that began in the window with what they cost, used and started; costliest first."""
-    found = await costliest(facts, window, filters)
-    names = await facts.names(sorted({work.row["of_user"] for work in found.data if work.row["of_user"]}))
-    return Page(await asyncio.to_thread(_prompts, found.data, names), found.meta)
+    found = await costliest(facts, window, filters, _prompt)
+    names = await facts.names(sorted({prompt.user for prompt in found.data if prompt.user}))
+    return Page(await asyncio.to_thread(_named, found.data, names), found.meta)
 
 
-def _prompts(found: Iterable[Work], names: Mapping[str, str]) -> list[Prompt]:
-    return [_prompt(work, names) for work in found]
+def _named(found: Iterable[Prompt], names: Mapping[str, str]) -> list[Prompt]:
+    return [
+        msgspec.structs.replace(prompt, user_name=names[prompt.user]) if prompt.user in names else prompt
+        for prompt in found
+    ]
 
 
-def _prompt(work: Work, names: Mapping[str, str]) -> Prompt:
+def _prompt(work: Work) -> Prompt:
+    """Without the person's name, which may change."""
     row, seen = work.row, work.seen
     relations = [relation for one in seen for relation in one["relations"]]
     subagents, depth = nesting(relations, sum(one.get("nested", 0) for one in seen))
@@ -79,7 +83,7 @@ def _prompt(work: Work, names: Mapping[str, str]) -> Prompt:
         trace=next(iter(row["trace_ids"]), "") if work.named else row["id"],
         session=row["of_session"],
         user=row["of_user"],
-        user_name=names.get(row["of_user"]),
+        user_name=None,
         repo=row["of_repo"],
         source=row["of_source"],
         started_at=_EPOCH + timedelta(microseconds=begun_us),

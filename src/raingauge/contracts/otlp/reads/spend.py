@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, sessions_by_group, telling
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd_of
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, usd_of
 from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
@@ -45,11 +45,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     active_seconds: float
 
 
-_TOKEN_SUMS: Final = {name.removesuffix("_tokens"): f"${name}" for name in TOKENS}
-_DONE: Final = {"requested": "$requests", "failed": "$errors", "prompted": "$prompts", "called": "$tool_calls"}
-_TOLD: Final = {"begun": "$session_starts", "active_time": "$active_ms"}
-_OTHER_GROUPS: Final = ("repo", "model", "query_source")
-_GROUP: Final = ("day", "source", "user", *(f"of_{name}" for name in _OTHER_GROUPS))
+_TOKEN_SUMS: Final = {name.removesuffix("_tokens"): (name,) for name in TOKENS}
+_DONE: Final = {"requested": ("requests",), "failed": ("errors",), "prompted": ("prompts",), "called": ("tool_calls",)}
+_TOLD: Final = {"begun": ("session_starts",), "active_time": ("active_ms",)}
+_GROUP: Final = ("day", "source", "user", "repo", "model", "query_source")
 _ORDER: Final = [
     ("cost", "descending"),
     ("day", "descending"),
@@ -63,17 +62,8 @@ async def rollups(
     facts: NamedDependency[Facts], window: NamedDependency[Window], filters: NamedDependency[Filters]
 ) -> Page[list[Usage]]:
     """Spend and activity by UTC day, tool, person, repository, model and kind of request; costliest first."""
-    days = Range.days(window)
-    asked = Asked(
-        days.condition("window", "$hour"),
-        groups=_GROUP,
-        keys={f"of_{name}": f"toString(${name})" for name in _OTHER_GROUPS},
-        spend=COST | _TOKEN_SUMS,
-        done=_DONE,
-        told=_TOLD,
-        sessions="1",
-    )
-    page = await usage(facts, window, filters, asked, _costliest, **days.parameters("window"), **looked_at(days))
+    asked = Asked(Range.days(window), groups=_GROUP, spend=COST | _TOKEN_SUMS, done=_DONE, told=_TOLD, sessions="any")
+    page = await usage(facts, window, filters, asked, _costliest)
     sums = await asyncio.to_thread(lambda: page.data.first(window.limit).sort_by(_ORDER).slice(0, window.limit))
     names = await facts.names([user for user in sums["user"].unique().to_pylist() if user])
     return Page(await asyncio.to_thread(_rows, sums, names), page.meta)
@@ -87,7 +77,7 @@ def _costliest(asked: Asked, rows: pa.Table) -> pa.Table:
 
 
 def _rows(sums: pa.Table, names: Mapping[str, str]) -> list[Usage]:
-    day, source, user = (sums[name].to_pylist() for name in ("day", "source", "user"))
+    day, source, user, *others = (sums[name].to_pylist() for name in _GROUP)
     return list(
         map(
             Usage,
@@ -95,7 +85,7 @@ def _rows(sums: pa.Table, names: Mapping[str, str]) -> list[Usage]:
             source,
             user,
             map(names.get, user),
-            *(sums[f"of_{name}"].to_pylist() for name in _OTHER_GROUPS),
+            *others,
             *(usd_of(sums[name]) for name in COST),
             *(sums[name].to_pylist() for name in (*_TOKEN_SUMS, "requested", "failed")),
             pc.max_element_wise(sums["sessions"], sums["begun"]).to_pylist(),
@@ -158,16 +148,10 @@ async def cache_hit(
     ] = "user",
 ) -> Page[CacheHit]:
     """How much of the models' input came from the prompt cache, by group and by day."""
-    now = Range.of(window)
-    asked = Asked(
-        now.condition("window", "$hour"),
-        groups=("day", "key"),
-        keys={"key": f"toString(${by})"},
-        spend={name: _TOKEN_SUMS[name] for name in _INPUTS},
-    )
-    page = await usage(facts, window, filters, asked, _inputs, **now.parameters("window"), **looked_at(now))
-    sums = await asyncio.to_thread(_cache_sums, page.data)
-    found = await labels(facts, by, sums.keys["key"].to_pylist())
+    asked = Asked(Range.of(window), groups=("day", by), spend={name: _TOKEN_SUMS[name] for name in _INPUTS})
+    page = await usage(facts, window, filters, asked, _inputs)
+    sums = await asyncio.to_thread(_cache_sums, page.data, by)
+    found = await labels(facts, by, sums.keys[by].to_pylist())
     rows = [_cache_row(key, found[key], counts) for key, *counts in _lines(sums.keys)]
     rows.sort(key=lambda row: (-(row.input_tokens + row.cache_read_tokens + row.cache_creation_tokens), row.key))
     total = [sum(sums.days[name].to_pylist()) for name in _INPUTS]
@@ -182,11 +166,11 @@ def _inputs(asked: Asked, rows: pa.Table) -> pa.Table:
     return telling(by_group(asked, rows), _INPUTS)
 
 
-def _cache_sums(groups: Groups) -> _CacheSums:
+def _cache_sums(groups: Groups, by: str) -> _CacheSums:
     sums = groups.all()
     # The cumulative sums of a producer may arrive in parts: cached tokens before the input that holds them.
     counted = {name: pc.max_element_wise(sums[name], 0) for name in _INPUTS}
-    by_key, by_day = (added([pa.table({name: sums[name], **counted})], (name,)) for name in ("key", "day"))
+    by_key, by_day = (added([pa.table({name: sums[name], **counted})], (name,)) for name in (by, "day"))
     return _CacheSums(by_key, by_day.sort_by("day"))
 
 

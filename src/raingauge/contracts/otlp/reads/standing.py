@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -70,10 +71,14 @@ class _Sort:
         own = ("prompt", "traces") if self.groups is PROMPTS else ("trace_id", "prompt", "hosts")
         return (*own, *_SAME, *_NESTED, *MONEY)
 
-    def rows(self, source: str, most: int) -> str:
-        """All columns of some rows, as `row_…`, besides `number` and the numbers of `others` that it is linked with."""
+    @property
+    def selected(self) -> str:
+        """All columns, as `row_…`, besides `number` and the numbers of `others` that it is linked with."""
         columns = ", ".join(f"{text} AS row_{name}" for name, text in self.columns.items())
-        return f"SELECT {self.number} AS number, {self.others} AS others, {columns} FROM ({source}) WHERE {self.where} LIMIT {most}"
+        return f"day, {self.number} AS number, {self.others} AS others, {columns}"
+
+    def rows(self, source: str, most: int) -> str:
+        return f"SELECT {self.selected} FROM {source} AND {self.where} LIMIT {most}"
 
     def links(self, rows: Rows) -> str:
         source = rows.of(self.groups, "day", *self.stored[:2])
@@ -149,38 +154,58 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
     """Look for what newer facts touch. `known` are `since_day` and `until_day`."""
     parts = {sort.table: facts.parts(sort.table) for sort in _SORTS}
     sums = Rows(parts, newer=False)
-    newer = {
-        sort.table: sort.rows(newer_of(sort.groups, parts[sort.table], sort.stored), TOUCHED_MAX)
-        for sort in _SORTS
-        if parts[sort.table].newer
-    }
-    if not newer:
+    fresh = dict(
+        zip(
+            parts,
+            await asyncio.gather(*(_fresh(facts, sort, parts[sort.table], known) for sort in _SORTS)),
+            strict=True,
+        )
+    )
+    if not any(fresh.values()):
         return Standing(sums)
     links = {sort.table: sort.links(sums) for sort in _SORTS}
-    fresh, stored = await asyncio.gather(facts.columns(window, newer, **known), facts.columns(window, links, **known))
-    touched, days = await asyncio.to_thread(_together, list(fresh.data.values()), list(stored.data.values()))
+    stored = await facts.columns(window, links, **known)
+    touched, days = await asyncio.to_thread(_together, [*chain(*fresh.values())], list(stored.data.values()))
     if (
-        max(len(touched), *(table.num_rows for table in fresh.data.values())) >= TOUCHED_MAX
+        max(len(touched), sum(table.num_rows for table in chain(*fresh.values()))) >= TOUCHED_MAX
         or max(table.num_rows for table in stored.data.values()) >= LINKS_MAX
     ):
         return Standing(Rows(parts, newer=True))
-    meta, before = [fresh.meta], Told()
+    meta, before = [stored.meta], Told()
     if days:
         only = "day IN {{touched_days:Array(Date)}} AND {} IN {{touched:Array(UInt64)}}"
         old = {
-            sort.table: sort.rows(f"SELECT * FROM {parts[sort.table].sums} AND {only.format(sort.number)}", LINKS_MAX)
+            sort.table: sort.rows(f"{parts[sort.table].sums} AND {only.format(sort.number)}", LINKS_MAX)
             for sort in _SORTS
         }
         page = await facts.columns(window, old, **known, touched=sorted(touched), touched_days=sorted(days))
-        before = await asyncio.to_thread(_told, page.data)
+        before = await asyncio.to_thread(_told, {name: [table] for name, table in page.data.items()})
         meta.append(page.meta)
-    after = await asyncio.to_thread(_told, fresh.data)
+    after = await asyncio.to_thread(_told, fresh)
     after = Told([*before.prompts, *after.prompts], [*before.traces, *after.traces])
     return Standing(sums, touched, before, after, tuple(meta))
 
 
-def _told(tables: Mapping[str, pa.Table]) -> Told:
-    return Told(*(tables[sort.table].to_pylist() if sort.table in tables else [] for sort in _SORTS))
+async def _fresh(facts: Facts, sort: _Sort, parts: Parts, known: Mapping[str, Any]) -> list[pa.Table]:
+    """Rows of newer facts of the days that are looked at."""
+    tables = await facts.newer(parts, sort.selected)
+    first, last = pa.scalar(known["since_day"]), pa.scalar(known["until_day"])
+    return [
+        found
+        for table in tables
+        if (
+            found := table.filter(
+                pc.and_(
+                    pc.not_equal(table["row_id"], ""),
+                    pc.and_(pc.greater_equal(table["day"], first), pc.less_equal(table["day"], last)),
+                )
+            )
+        ).num_rows
+    ]
+
+
+def _told(tables: Mapping[str, Sequence[pa.Table]]) -> Told:
+    return Told(*([row for table in tables.get(sort.table, ()) for row in table.to_pylist()] for sort in _SORTS))
 
 
 def _together(fresh: list[pa.Table], stored: list[pa.Table]) -> tuple[frozenset[int], set[date]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
@@ -73,9 +73,10 @@ def _relations(lists: Iterable[str]) -> list[Relation]:
 
 
 def _added(maps: Iterable[str]) -> dict[str, int]:
-    sums: Counter[str] = Counter()
+    sums: dict[str, int] = {}
     for one in maps:
-        sums.update(counts_of(one))
+        for name, count in counts_of(one).items():
+            sums[name] = sums.get(name, 0) + count
     return sums
 
 

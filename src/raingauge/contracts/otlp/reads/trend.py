@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, telling
-from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at, usd, usd_of
+from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, usd, usd_of
 from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
 
@@ -58,7 +58,6 @@ class CostTrend(msgspec.Struct, frozen=True):
     run_rate_previous_usd: float
 
 
-_MOMENTS: Final = {"day": "roundDown(toUInt32($hour), {edges:Array(UInt32)})", "hour": "toUInt32($hour)"}
 _BUCKETS: Final = {"day": "day", "hour": "moment"}
 
 
@@ -104,15 +103,14 @@ async def cost_trend(
     edges = sorted({int(moment.timestamp()) for each in ranges for moment in (each.since, each.until)})
     everything = Range(min(each.since for each in ranges), max(each.until for each in ranges))
     asked = Asked(
-        everything.condition("all", "$hour"),
-        groups=("day", "moment", "key"),
+        everything,
+        groups=("day", "moment", by),
         # All hours between two edges belong to the same ranges.
-        keys={"moment": _MOMENTS[step], "key": f"toString(${by})"},
-        spend=COST | {"tokens": " + ".join(f"${name}" for name in TOKENS)},
+        edges=edges if step == "day" else [],
+        spend={**COST, "tokens": TOKENS},
     )
-    parameters = everything.parameters("all") | looked_at(everything)
-    page = await usage(facts, window, filters, asked, _moments, **parameters, edges=edges)
-    spent = await asyncio.to_thread(_spent, page.data, ranges, _BUCKETS[step])
+    page = await usage(facts, window, filters, asked, _moments)
+    spent = await asyncio.to_thread(_spent, page.data, ranges, _BUCKETS[step], by)
     found = await labels(facts, by, {*spent.window, *spent.previous})
     return Page(await asyncio.to_thread(_trend, spent, found), page.meta)
 
@@ -121,8 +119,12 @@ def _moments(asked: Asked, rows: pa.Table) -> pa.Table:
     return telling(by_group(asked, rows), ("cost", "tokens"))
 
 
-def _spent(groups: Groups, ranges: _Ranges, bucket: str) -> _Spent:
-    sums = groups.all()
+def _spent(groups: Groups, ranges: _Ranges, bucket: str, by: str) -> _Spent:
+    sums = (
+        groups.all()
+        .select(["day", "moment", by, *COST, "tokens"])
+        .rename_columns(["day", "moment", "key", *COST, "tokens"])
+    )
     moments = sums["moment"].unique().to_pylist()
 
     def within(each: Range) -> pa.Table:

@@ -1,12 +1,8 @@
 """Usage by hour, in which no spend counts twice although tools tell the same by several signals.
 
-    events  ── sums ──┐
-    spans   ── sums ──┼ short statements ─▶ choice of signal ─▶ groups of the panel, kept     ──┐
-    points  ── sums ──┘                                                                        ├▶ Groups
-    events  ── newer ─┐                                                                        │
-    spans   ── newer ─┼ all at once ──────▶ choice again ─────▶ groups that newer rows touch ──┘
-    points  ── newer ─┘  where they touch it
-    cumulative points  only when there are any
+    sums of events, spans, points ─▶ a statement each ─▶ choice of signal ─▶ groups of the panel, kept ─┐
+    newer facts of each ─▶ `live` ─▶ choice again where they touch it ─▶ the groups they touch ─────────┴▶ Groups
+    points that count from a start, when there are any: a statement over both
 
 One statement with all this in it takes the store ten times as long to understand as to carry out. The choice is in
 `choice`.
@@ -17,17 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from string import Template
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
-from raingauge.contract import Facts, Page, Parts, Window
+from raingauge.contract import Facts, Page, Window
 from raingauge.contracts.otlp.reads.choice import SIGNALS, Asked, Groups, Still, Summed, chosen, renewed
-from raingauge.contracts.otlp.reads.query import Filters, joined
-from raingauge.contracts.otlp.rollups import CUMULATIVE, DIMENSIONS, INCREASES, MEASURES, PROMPTS, USAGE_POINTS, Usage
+from raingauge.contracts.otlp.reads.live import later, selected
+from raingauge.contracts.otlp.reads.query import Filters, joined, looked_at
+from raingauge.contracts.otlp.rollups import CUMULATIVE, DIMENSIONS, INCREASES, PROMPTS, USAGE_POINTS, Usage
 
-_NAMES: Final = {name: name for name in ("hour", *DIMENSIONS, *MEASURES)}
 _DIMENSIONS: Final = ", ".join(DIMENSIONS)
 _INCREASES: Final = f"""
     SELECT day, hour, {_DIMENSIONS}, {INCREASES}
@@ -48,110 +43,137 @@ _INCREASES: Final = f"""
     ) AS f
     GROUP BY day, hour, {_DIMENSIONS}
 """
-_SESSIONS_WITH_TOOL: Final = (
-    "$session IN (SELECT session FROM $prompts WHERE customer = {customer:String}"
-    " AND session != '' AND hasAny(mapKeys(tools), {only_tool:Array(String)}))"
-)
+_HAS_TOOL: Final = "session != '' AND hasAny(mapKeys(tools), {only_tool:Array(String)})"
 
 
-async def usage(
-    facts: Facts, window: Window, filters: Filters, asked: Asked, summed: Summed, /, **parameters: object
-) -> Page[Groups]:
-    """Ask all signals. `parameters` are those of `asked` and of `query.looked_at`.
+async def usage(facts: Facts, window: Window, filters: Filters, asked: Asked, summed: Summed) -> Page[Groups]:
+    """Ask all signals.
 
     `summed` makes a row per group of rows in which it is told what counts; what it makes of the sums is kept under its
     name, so it is a function of a module and pure.
     """
-    known = {**filters.parameters, **parameters}
-    of_points = not (filters.session or filters.tool)  # Points do not know their session.
-    builder = _Builder(facts, filters, asked)
-    statements = [(signal, *builder.of(signal)) for signal in SIGNALS if of_points or signal is not USAGE_POINTS]
-    still = {sums: signal for signal, sums, _ in statements}
-    newer = {text: signal for signal, _, text in statements if text}
-    readings = facts.parts(CUMULATIVE.table)
-    stored, coming = _any_cumulative(readings) if of_points else ([], [])
-    looked = await facts.columns(window, {text: text for text in stored}, **known)
-    any_stored = any(found.num_rows for found in looked.data.values())
-    if any_stored and not coming:
-        still[builder.of_cumulative()] = USAGE_POINTS
-
-    def derive(sums: Mapping[str, pa.Table]) -> Still:
-        return chosen(asked, still, sums, summed)
-
-    sums, later = await asyncio.gather(
-        facts.derived(window, {text: text for text in still}, derive, summed, **known),
-        facts.columns(window, {text: text for text in (*newer, *coming)}, **known),
-    )
-    meta, tables = joined(looked.meta, sums.meta, later.meta), later.data
-    if coming and (any_stored or any(tables[text].num_rows for text in coming)):
-        # Increases are only known with the reading before, so that newer readings cannot be told apart.
-        text = builder.of_cumulative()
-        more = await facts.columns(window, {text: text}, **known)
-        newer[text] = USAGE_POINTS
-        tables |= more.data
-        meta = joined(meta, more.meta)
-    return Page(await asyncio.to_thread(renewed, asked, sums.data, newer, tables, summed), meta)
+    return await _Question(facts, window, filters, asked).answer(summed)
 
 
-def _any_cumulative(readings: Parts) -> tuple[list[str], list[str]]:
-    """Statements that find something if there are points that count from a start: summed up, and newer."""
-    look = "SELECT 1 AS looked FROM"
-    newer = [f"{look} points WHERE {readings.newer} AND temporality = 'cumulative' LIMIT 1"] if readings.newer else []
-    return [f"{look} {readings.sums} LIMIT 1"], newer
+class _Question:
+    """All parts are of the moment at which it is made."""
 
+    def __init__(self, facts: Facts, window: Window, filters: Filters, asked: Asked) -> None:
+        self._facts, self._window, self._filters, self._asked = facts, window, filters, asked
+        self._of_points = not (filters.session or filters.tool)  # Points do not know their session.
+        signals = [signal for signal in SIGNALS if self._of_points or signal is not USAGE_POINTS]
+        self._signals = [(signal, facts.parts(signal.rollup.table)) for signal in signals]
+        self._readings = facts.parts(CUMULATIVE.table)
+        self._prompts = facts.parts(PROMPTS.rollup.table)
+        self._known: dict[str, Any] = {
+            **filters.parameters,
+            **asked.hours.parameters("asked"),
+            **looked_at(asked.hours),
+            "edges": asked.edges,
+            "counted_since": asked.since,
+        }
 
-class _Builder:
-    """Statements for one question."""
+    async def answer(self, summed: Summed) -> Page[Groups]:
+        facts, asked = self._facts, self._asked
+        with_tool = await self._sessions_with_tool() if self._filters.tool else frozenset()
+        still = {self._statement(signal, f"{parts.sums} AND"): signal for signal, parts in self._signals}
+        counting = self._of_points and await self._any_reading_stored()
+        if counting and not self._readings.newer:
+            still[self._increases()] = USAGE_POINTS
 
-    def __init__(self, facts: Facts, filters: Filters, asked: Asked) -> None:
-        self._facts = facts
-        self._asked = asked
-        named = {name: f"${name}" for name in ("user", "repo", "model", "source", "session")}
-        self._wanted = filters.condition(**named)
-        if filters.tool:
-            self._wanted += f" AND {_SESSIONS_WITH_TOOL.replace('$prompts', facts.rolled(PROMPTS.rollup.table))}"
+        def derive(tables: Mapping[str, pa.Table]) -> Still:
+            return chosen(asked, still, tables, summed)
 
-    def of(self, usage: Usage) -> tuple[str, str]:
-        """For the sums, and for newer facts or nothing when there are none."""
-        parts = self._facts.parts(usage.rollup.table)
-        sums = self._of_sums(usage, f"{parts.sums} AND")
-        if not parts.newer:
-            return sums, ""
-        names = {"hour": "toStartOfHour(f.time)", **usage.dimensions, **usage.values}
-        only = usage.of_use if self._asked.done or self._asked.told else usage.spends
-        newer = f"{usage.rollup.source} AS f WHERE {parts.newer} AND {only} AND"
-        return sums, self._statement(newer, names, usage.spends, usage.does, usage.is_active)
+        sums, readings, *newer = await asyncio.gather(
+            facts.derived(self._window, {text: text for text in still}, derive, (summed, asked.shape), **self._known),
+            facts.newer(self._readings, "1 AS looked") if self._of_points else _nothing(),
+            *(facts.newer(parts, selected(signal)) for signal, parts in self._signals),
+        )
+        meta = sums.meta
+        coming = [(signal, tables) for (signal, _), tables in zip(self._signals, newer, strict=True) if tables]
+        increases = []
+        if readings or (counting and self._readings.newer):
+            # Increases are only known with the reading before, so that newer readings cannot be told apart.
+            text = self._increases()
+            page = await facts.columns(self._window, {text: text}, **self._known)
+            increases = [(USAGE_POINTS, page.data[text])]
+            meta = joined(meta, page.meta)
 
-    def of_cumulative(self) -> str:
+        def grouped() -> Groups:
+            like = sums.data.told
+            rows = [(signal, later(asked, self._filters, with_tool, tables, like)) for signal, tables in coming]
+            return renewed(asked, sums.data, [*rows, *increases], summed)
+
+        return Page(await asyncio.to_thread(grouped), meta)
+
+    async def _sessions_with_tool(self) -> frozenset[str]:
+        """Sessions in which a wanted tool was called. Those of newer facts become a parameter of the statements."""
+        sql = f"SELECT DISTINCT session FROM {self._prompts.sums} AND {_HAS_TOOL}"
+        stored, newer = await asyncio.gather(
+            self._facts.columns(self._window, {"sums": sql}, **self._known),
+            self._facts.newer(self._prompts, "toString(session) AS session, mapKeys(tools) AS called"),
+        )
+        wanted = set(self._filters.tool)
+        found = {
+            session
+            for table in newer
+            for session, called in zip(table["session"].to_pylist(), table["called"].to_pylist(), strict=True)
+            if session and not wanted.isdisjoint(called)
+        }
+        self._known["newer_with_tool"] = sorted(found)
+        return frozenset(found).union(stored.data["sums"]["session"].to_pylist())
+
+    async def _any_reading_stored(self) -> bool:
+        """Whether the sums hold points that count from a start."""
+        sql = f"SELECT 1 AS looked FROM {self._readings.sums} LIMIT 1"
+        found = await self._facts.columns(self._window, {"sums": sql}, **self._known)
+        return bool(found.data["sums"].num_rows)
+
+    def _increases(self) -> str:
         """For points that count from a start: an increase is only known with the reading before."""
         increases = _INCREASES.replace("$cumulative", self._facts.rolled(CUMULATIVE.table))
-        return self._of_sums(USAGE_POINTS, f"({increases}) WHERE")
+        return self._statement(USAGE_POINTS, f"({increases}) WHERE")
 
-    def _of_sums(self, usage: Usage, source: str) -> str:
-        return self._statement(source, _NAMES, usage.sums_spend, usage.sums_do, usage.sums_are_active)
-
-    def _statement(self, source: str, names: Mapping[str, str], spends: str, does: str, is_active: str) -> str:
-        asked = self._asked
-        if_wanted = f" FILTER (WHERE {self._wanted})" if self._wanted != "1" else ""
-        # Rows of a group are found by one number sooner than by days and texts.
-        group = f"cityHash64({', '.join(asked.groups)})"
-        columns = {"person_day": "cityHash64(day, user)", **asked.keys, "of_group": group, "looked": "count()"}
-        for name, text in {**asked.spend, **asked.done, **asked.told}.items():
+    def _statement(self, usage: Usage, source: str) -> str:
+        asked, wanted = self._asked, self._wanted
+        if_wanted = f" FILTER (WHERE {wanted})" if wanted != "1" else ""
+        counted = "day >= {counted_since:Date}" if asked.since else "1"
+        columns = {name: name for name in asked.keys}
+        if asked.edges is not None:
+            columns["moment"] = "roundDown(toUInt32(hour), {edges:Array(UInt32)})" if asked.edges else "toUInt32(hour)"
+        columns |= {"person_day": "cityHash64(day, user)", "looked": "count()"}
+        for name, measures in asked.values.items():
+            only = f" FILTER (WHERE ({wanted}) AND {counted})" if asked.since else if_wanted
+            value = f"sum({' + '.join(measures)}){only}"
             # Of whole 10^-9 USD no sum may lose any.
-            columns[name] = f"toDecimal128(sum({text}){if_wanted}, 0)" if "_nano" in text else f"sum({text}){if_wanted}"
+            columns[name] = f"toDecimal128({value}, 0)" if "_nano" in value else value
         if asked.spend:
-            columns["spent"] = f"toBool(max({spends}))"
+            columns["spent"] = f"toBool(max({usage.spends}))"
         if asked.done:
-            columns["did"] = f"toBool(max({does}))"
+            columns["did"] = f"toBool(max({usage.does}))"
         if asked.told:
-            columns["active"] = f"toBool(max(({self._wanted}) AND ({is_active})))"
+            columns["active"] = f"toBool(max(({wanted}) AND ({usage.is_active})))"
         if asked.sessions:
-            listed = f"$session != '' AND ({self._wanted}) AND {asked.sessions}"
-            columns["sessions"] = f"groupUniqArray(cityHash64($session)) FILTER (WHERE {listed})"
-            names = {**names, "is_active": f"({is_active})"}
+            of_use = f"({usage.is_active})" if asked.sessions == "active" else "1"
+            listed = f"session != '' AND ({wanted}) AND {of_use} AND {counted}"
+            columns["sessions"] = f"groupUniqArray(cityHash64(session)) FILTER (WHERE {listed})"
         if if_wanted:
-            columns["kept"] = f"toBool(max({self._wanted}))"
-        selected = ", ".join(f"{text} AS {name}" for name, text in columns.items())
-        keys = ", ".join(("day", "user", "source", *asked.keys, "of_group"))
-        text = f"SELECT day, user, source, {selected} FROM {source} {asked.within} GROUP BY {keys}"
-        return Template(text).substitute(names)
+            columns["kept"] = f"toBool(max({wanted}))"
+        chosen_columns = ", ".join(text if text == name else f"{text} AS {name}" for name, text in columns.items())
+        people = " AND user != ''" if asked.only_people else ""
+        return (
+            f"SELECT {chosen_columns} FROM {source} {asked.hours.condition('asked')}{people}"
+            f" GROUP BY {', '.join(asked.keys)}"
+        )
+
+    @property
+    def _wanted(self) -> str:
+        wanted = self._filters.condition("user", "repo", "model", "source", "session")
+        if self._filters.tool:
+            stored = f"session IN (SELECT session FROM {self._prompts.sums} AND {_HAS_TOOL})"
+            wanted += f" AND ({stored} OR session IN {{newer_with_tool:Array(String)}})"
+        return wanted
+
+
+async def _nothing() -> list[pa.Table]:
+    return []

@@ -1,0 +1,132 @@
+"""Rows of facts that are newer than the sums: each fact looked at once, nothing left out, nothing kept too long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from raingauge.contract import Column, Contract, Decoded, Rollup, Table
+from raingauge.store import newer
+from raingauge.store.reader import Reader
+
+if TYPE_CHECKING:
+    from tests.conftest import StoredFacts, StoreFacts
+
+AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
+CUSTOMER = "cust_0123456789abcdef"
+STEPS = Table(
+    "steps", (Column("at", "DateTime", "when"), Column("user", "String", "who"), Column("metres", "UInt32", "far")),
+    time="at", person="user",
+)  # fmt: skip
+DAILY = Rollup(
+    table="steps_daily",
+    columns=(Column("user", "String", "who"), Column("metres", "UInt64", "far")),
+    order=("user",),
+    source="steps",
+    select="SELECT customer, day, user, sum(metres) AS metres FROM steps WHERE {where} GROUP BY customer, day, user",
+)
+CONTRACT = Contract("walks", "Walks", (), (STEPS,), (DAILY,))
+
+
+@pytest.fixture
+def walks(stored_facts: StoreFacts) -> StoredFacts:
+    return stored_facts(CONTRACT)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that were run for columns."""
+    run: list[str] = []
+    looked_up = Reader.looked_up
+
+    def noted(self: Reader, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        run.append(sql)
+        return looked_up(self, sql, parameters)
+
+    monkeypatch.setattr(Reader, "looked_up", noted)
+    return run
+
+
+def walk(walks: StoredFacts, metres: int, user: str = "ada") -> None:
+    walks.insert(Decoded(1, {"steps": [(0, AT, user, metres)]}))
+
+
+def told(walks: StoredFacts, customer: str = CUSTOMER) -> list[tuple[str, int]]:
+    reader = walks.store.reader
+    tables = reader.newer.rows(reader.parts("steps_daily"), "user, metres", customer)
+    return sorted((row["user"], row["metres"]) for table in tables for row in table.to_pylist())
+
+
+def test_each_fact_is_looked_at_once(looks: list[str], walks: StoredFacts) -> None:
+    """A read looks at what came since the last one, and at nothing when nothing came."""
+    assert [] == told(walks)
+    walk(walks, 1)
+    walk(walks, 2)
+    assert [("ada", 3)] == told(walks) == told(walks)
+    walk(walks, 4)
+    assert [("ada", 3), ("ada", 4)] == told(walks) == told(walks)
+    assert 2 == len(looks)
+
+
+def test_many_inserts_are_put_together(walks: StoredFacts) -> None:
+    """However many inserts there were, a read goes through few tables and misses none of their rows."""
+    for metres in range(newer.TABLES_MAX + 5):
+        walk(walks, metres)
+        told(walks)
+    reader = walks.store.reader
+    tables = reader.newer.rows(reader.parts("steps_daily"), "user, metres", CUSTOMER)
+    assert len(tables) <= newer.TABLES_MAX
+    assert [("ada", metres) for metres in range(newer.TABLES_MAX + 5)] == told(walks)
+
+
+def test_what_is_summed_up_is_not_newer(walks: StoredFacts) -> None:
+    walk(walks, 1)
+    parts = walks.store.reader.parts("steps_daily")
+    assert [("ada", 1)] == told(walks)
+    walks.store.rollups.run()
+    assert [] == told(walks)
+    walk(walks, 2)
+    assert [("ada", 2)] == told(walks)
+    # A read that began before the roll-up adds these to the sums of then.
+    tables = walks.store.reader.newer.rows(parts, "user, metres", CUSTOMER)
+    assert [1] == tables[0]["metres"].to_pylist()
+
+
+def test_who_was_forgotten_is_not_told(walks: StoredFacts) -> None:
+    walk(walks, 1)
+    walk(walks, 2, "grace")
+    assert [("ada", 1), ("grace", 2)] == told(walks)
+    walks.store.writer.erase("steps", CUSTOMER, ["ada"])
+    assert [("grace", 2)] == told(walks)
+
+
+def test_customers_are_kept_apart(walks: StoredFacts) -> None:
+    walk(walks, 1)
+    assert [("ada", 1)] == told(walks)
+    assert [] == told(walks, "cust_fedcba9876543210")
+
+
+def test_kept_up_for_who_asked_lately(looks: list[str], walks: StoredFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts of others and of tables that nobody asked about are left alone, and so are those of who asked long ago."""
+    keep_up = walks.store.reader.newer.keep_up
+    walk(walks, 1)
+    keep_up({"steps": [CUSTOMER]})
+    assert [] == looks
+    told(walks)
+    walk(walks, 2)
+    for stored in ({"runs": [CUSTOMER]}, {"steps": ["cust_fedcba9876543210"]}):
+        keep_up(stored)
+    assert 1 == len(looks)
+    keep_up({"steps": [CUSTOMER]})
+    assert 2 == len(looks)
+    assert [("ada", 1), ("ada", 2)] == told(walks)
+    assert 2 == len(looks)
+    monkeypatch.setattr(newer, "WATCHED_SECONDS", -1.0)
+    walk(walks, 4)
+    keep_up({"steps": [CUSTOMER]})
+    assert 2 == len(looks)
+    assert [("ada", 1), ("ada", 2), ("ada", 4)] == told(walks)
