@@ -39,6 +39,11 @@ class Filters:
     session: Sequence[str]
 
     @property
+    def restrict(self) -> bool:
+        """Whether there is any restriction."""
+        return any(getattr(self, name) for name in _FILTERS)
+
+    @property
     def parameters(self) -> dict[str, Sequence[str]]:
         """Values for the parameters that the conditions name."""
         return {f"only_{name}": getattr(self, name) for name in _FILTERS}

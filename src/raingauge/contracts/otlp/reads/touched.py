@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from raingauge.contracts.otlp.reads.query import Filters
 from raingauge.contracts.otlp.reads.standing import COUNTS, MONEY, Row, Told
 from raingauge.contracts.otlp.reads.work import Relation, Work, counts_of, relations_of, texts_of
 
-Columns: TypeAlias = tuple[tuple[str, str, Callable[[list[Any]], Any]], ...]
-"""Name of a column, the column of the rows that it is made from, and how their values become one."""
+
+class _Column(NamedTuple):
+    """How a column is made of another of the rows: their values become one, and so does the only one of most."""
+
+    name: str
+    of: str
+    merge: Callable[[list[Any]], Any]
+    alone: Callable[[Any], Any] | None = None
+
+
+Columns: TypeAlias = tuple[_Column, ...]
 
 
 def works(told: Told, filters: Filters, since_us: int, until_us: int) -> list[Work]:
@@ -31,7 +40,8 @@ def works(told: Told, filters: Filters, since_us: int, until_us: int) -> list[Wo
         for row in _merged(nameless, _TRACE)
         if row["sum_requests"] > 0 or row["sum_tool_calls"] > 0
     ]
-    return [work for work in found if since_us <= work.row["begun_us"] < until_us and _kept(work.row, filters)]
+    found = [work for work in found if since_us <= work.row["begun_us"] < until_us]
+    return [work for work in found if _kept(work.row, filters)] if filters.restrict else found
 
 
 _FILTERED: Final = {"user": "of_user", "repo": "of_repo", "source": "of_source", "session": "of_session"}
@@ -51,7 +61,11 @@ def _merged(rows: Iterable[Row], columns: Columns) -> Iterator[dict[str, Any]]:
     for row in rows:
         groups[row["row_id"]].append(row)
     for one, group in groups.items():
-        found: dict[str, Any] = {name: merge([row[column] for row in group]) for name, column, merge in columns}
+        if len(group) == 1:
+            row = group[0]
+            found = {name: alone(row[of]) if alone else row[of] for name, of, _, alone in columns}
+        else:
+            found = {name: merge([row[of] for row in group]) for name, of, merge, _ in columns}
         found["id"] = one
         yield found
 
@@ -81,21 +95,22 @@ def _added(maps: Iterable[str]) -> dict[str, int]:
 
 
 _SEEN: Final[Columns] = (
-    ("begun_us", "row_started_us", min),
-    ("over_us", "row_ended_us", max),
-    ("relations", "row_agents", _relations),
+    _Column("begun_us", "row_started_us", min),
+    _Column("over_us", "row_ended_us", max),
+    _Column("relations", "row_agents", _relations, lambda text: _relations([text])),
 )
 _BOTH: Final[Columns] = (
     *_SEEN,
-    ("of_session", "row_session", max),
-    ("of_user", "row_user", max),
-    ("of_repo", "row_repo", max),
-    ("of_source", "row_source", min),
-    ("models", "row_models", _texts),
-    ("all_tools", "row_tools", _added),
-    ("agent_nano", "row_agent_nano", _added),
-    *((f"sum_{name}", f"row_{name}", sum) for name in (*MONEY, *COUNTS)),
+    _Column("of_session", "row_session", max),
+    _Column("of_user", "row_user", max),
+    _Column("of_repo", "row_repo", max),
+    _Column("of_source", "row_source", min),
+    _Column("models", "row_models", _texts, texts_of),
+    _Column("all_tools", "row_tools", _added, counts_of),
+    _Column("agent_nano", "row_agent_nano", _added, counts_of),
+    *(_Column(f"sum_{name}", f"row_{name}", sum) for name in (*MONEY, *COUNTS)),
 )
-_PROMPT: Final[Columns] = (*_BOTH, ("trace_ids", "row_traces", _traces))
-_TRACE: Final[Columns] = (*_BOTH, ("nested", "row_hosts", _nested), ("of_prompt", "row_prompt", max))
-_TRACE_OF_PROMPT: Final[Columns] = (*_SEEN, ("nested", "row_hosts", _nested))
+_NESTED: Final = _Column("nested", "row_hosts", _nested, lambda text: _nested([text]))
+_PROMPT: Final[Columns] = (*_BOTH, _Column("trace_ids", "row_traces", _traces, lambda text: _traces([text])))
+_TRACE: Final[Columns] = (*_BOTH, _NESTED, _Column("of_prompt", "row_prompt", max))
+_TRACE_OF_PROMPT: Final[Columns] = (*_SEEN, _NESTED)
