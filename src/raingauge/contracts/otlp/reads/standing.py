@@ -15,11 +15,11 @@ number are touched together, which costs a little time and changes no answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -150,6 +150,38 @@ class Standing:
     meta: tuple[Meta, ...] = ()
 
 
+class _Links(NamedTuple):
+    """Which numbers are linked: each pair twice, in the order of `one`, with the day of the row that says so.
+
+    `cut` tells that there are more.
+    """
+
+    one: pa.Array
+    other: pa.Array
+    day: pa.Array
+    cut: bool
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.one.nbytes + self.other.nbytes + self.day.nbytes)
+
+    @property
+    def looked(self) -> int:
+        return len(self.one) // 2
+
+    def of(self, numbers: Collection[int]) -> tuple[set[int], set[date]]:
+        """All that are linked with these, and the days."""
+        wanted = pa.array(numbers, pa.uint64())
+        first, end = (pc.search_sorted(self.one, wanted, side=side) for side in ("left", "right"))
+        found = pc.less(first, end)
+        others: set[int] = set()
+        days: set[date] = set()
+        for start, stop in zip(first.filter(found).to_pylist(), end.filter(found).to_pylist(), strict=True):
+            others.update(self.other.slice(start, stop - start).to_pylist())
+            days.update(self.day.slice(start, stop - start).to_pylist())
+        return others, days
+
+
 async def standing(facts: Facts, window: Window, /, **known: object) -> Standing:
     """Look for what newer facts touch. `known` are `since_day` and `until_day`."""
     parts = {sort.table: facts.parts(sort.table) for sort in _SORTS}
@@ -163,15 +195,12 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
     )
     if not any(fresh.values()):
         return Standing(sums)
-    links = {sort.table: sort.links(sums) for sort in _SORTS}
-    stored = await facts.columns(window, links, **known)
-    touched, days = await asyncio.to_thread(_together, [*chain(*fresh.values())], list(stored.data.values()))
-    if (
-        max(len(touched), sum(table.num_rows for table in chain(*fresh.values()))) >= TOUCHED_MAX
-        or max(table.num_rows for table in stored.data.values()) >= LINKS_MAX
-    ):
+    statements = {sort.table: sort.links(sums) for sort in _SORTS}
+    links = await facts.derived(window, statements, _links, "links", **known)
+    touched, days = await asyncio.to_thread(_together, [*chain(*fresh.values())], links.data)
+    if max(len(touched), sum(table.num_rows for table in chain(*fresh.values()))) >= TOUCHED_MAX or links.data.cut:
         return Standing(Rows(parts, newer=True))
-    meta, before = [stored.meta], Told()
+    meta, before = [links.meta], Told()
     if days:
         only = "day IN {{touched_days:Array(Date)}} AND {} IN {{touched:Array(UInt64)}}"
         old = {
@@ -208,7 +237,7 @@ def _told(tables: Mapping[str, Sequence[pa.Table]]) -> Told:
     return Told(*([row for table in tables.get(sort.table, ()) for row in table.to_pylist()] for sort in _SORTS))
 
 
-def _together(fresh: list[pa.Table], stored: list[pa.Table]) -> tuple[frozenset[int], set[date]]:
+def _together(fresh: list[pa.Table], links: _Links) -> tuple[frozenset[int], set[date]]:
     """The numbers of all that hangs together with fresh rows, and the days of its stored rows."""
     touched: set[int] = set()
     days: set[date] = set()
@@ -216,11 +245,15 @@ def _together(fresh: list[pa.Table], stored: list[pa.Table]) -> tuple[frozenset[
     reached.update(number for table in fresh for numbers in table["others"].to_pylist() for number in numbers)
     while reached and len(touched) < TOUCHED_MAX:
         touched |= reached
-        wanted = pa.array(reached, pa.uint64())
-        reached = set()
-        for table in stored:
-            found = table.filter(pc.or_(pc.is_in(table["number"], wanted), pc.is_in(table["other"], wanted)))
-            days.update(found["day"].to_pylist())
-            reached.update(found["number"].to_pylist(), found["other"].to_pylist())
-        reached -= touched
+        others, found = links.of(reached)
+        days |= found
+        reached = others - touched
     return frozenset(touched), days
+
+
+def _links(tables: Mapping[str, pa.Table]) -> _Links:
+    there = pa.concat_tables(tables.values())
+    back = pa.table({"day": there["day"], "number": there["other"], "other": there["number"]})
+    both = pa.concat_tables([there, back], promote_options="default").sort_by("number").combine_chunks()
+    one, other, day = (both[name].combine_chunks() for name in ("number", "other", "day"))
+    return _Links(one, other, day, any(table.num_rows >= LINKS_MAX for table in tables.values()))
