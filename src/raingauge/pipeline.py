@@ -4,6 +4,7 @@
       ▲           │ failed                              │ refused
       └── retry ──┴── after the last try: dead letter ◀─┴ (each message alone, to find the culprit)
 
+Between insert and acknowledgement, forwards are written down and what readers have asked for lately is brought up to date.
 An insert may be repeated after a crash: the writer recognises every row by its identity, so a message that was
 stored but not yet acknowledged changes nothing the second time, and its rows still count as stored once.
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
+from tests.bench.otlp_least import least
 from tests.bench.otlp_load import JSON, PROTOBUF, Posted, body, placeholder, post, trace_id
 from tests.bench.otlp_month import LONG_SPANS
 from tests.bench.processes import cpu_seconds, family
@@ -219,4 +220,5 @@ def arrivals(report: Report) -> None:
 
 def run(report: Report) -> None:
     arrivals(report)
+    least(report, MARK_SPANS_PER_SECOND)
     panels(report)

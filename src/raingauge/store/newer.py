@@ -81,8 +81,10 @@ class Newer:
 
     def keep_up(self, stored: Mapping[str, Collection[str]]) -> None:
         """Look at what was just stored, customers by table, for those who asked lately."""
+        if not self._windows.are_fixed:
+            return
         now = time.monotonic()
-        asked = sorted(self._asked_at.items(), key=lambda one: -one[1])
+        asked = sorted(self._asked_at.copy().items(), key=lambda one: -one[1])
         done = 0
         for key, at in asked:
             table, _, customer = key

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - SQL is built from names of this folder; values are bound
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
@@ -12,8 +13,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
+from raingauge.contracts.otlp.reads import live
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, looked_at
-from raingauge.contracts.otlp.rollups import DECISIONS, WHERE
+from raingauge.contracts.otlp.rollups import DECISIONS
 
 _SOURCES_MAX: Final = 100
 
@@ -53,18 +55,16 @@ class ToolDecisions(msgspec.Struct, frozen=True):
 class _Sums(msgspec.Struct, frozen=True):
     key: str
     decision_source: str
-    decisions: int
+    made: int
     accepted: int
     rejected: int
 
 
-_SQL: Final = """
-    SELECT toString($by) AS key, toString(part.decision_source) AS decision_source, sum(part.decisions) AS decisions,
-        sumIf(part.decisions, part.decision = 'accept') AS accepted,
-        sumIf(part.decisions, part.decision = 'reject') AS rejected, count() AS looked
-    FROM ($decisions) AS part WHERE customer = {customer:String} AND $hours AND $wanted
-    GROUP BY key, decision_source
-"""
+_FILTERED: Final = ("user", "repo", "model", "source", "tool", "session")
+_SUMS: Final = """sum(decisions) AS made, sumIf(decisions, decision = 'accept') AS accepted,
+    sumIf(decisions, decision = 'reject') AS rejected"""
+_NEWER: Final = f"""toUInt32(hour) AS hour, {", ".join(_FILTERED)}, decision_source, decisions AS made,
+    if(decision = 'accept', decisions, 0) AS accepted, if(decision = 'reject', decisions, 0) AS rejected"""
 
 
 @get("/api/tool-decisions", summary="Tool approvals", tags=["agents"], dependencies=FILTERS)
@@ -78,43 +78,42 @@ async def tool_decisions(
 ) -> Page[ToolDecisions]:
     """Decisions about tool calls, and how often the people who were asked agreed."""
     hours = Range.of(window)
-    wanted = filters.condition("user", "repo", "model", "source", "tool", "session")
-    sql = _SQL.replace("$by", f"part.{by}").replace("$hours", hours.condition("window")).replace("$wanted", wanted)
-    statements = {name: sql.replace("$decisions", decisions) for name, decisions in _decisions(facts).items()}
+    parts = facts.parts(DECISIONS.table)
+    sql = f"""
+        SELECT {by} AS key, decision_source, {_SUMS}, count() AS looked
+        FROM {parts.sums} AND {hours.condition("window")} AND {filters.condition(*_FILTERED)}
+        GROUP BY key, decision_source
+    """
     known = {**filters.parameters, **hours.parameters("window"), **looked_at(hours)}
-    page = await facts.columns(window, statements, **known)
-    told = [row for part in page.data.values() for row in msgspec.convert(part.to_pylist(), list[_Sums])]
+    page, newer = await asyncio.gather(facts.columns(window, {"sums": sql}, **known), facts.newer(parts, _NEWER))
+    told = msgspec.convert(page.data["sums"].to_pylist(), list[_Sums])
+    for table in newer:
+        rows = live.wanted(live.within(table, hours), filters, *_FILTERED)
+        told += msgspec.convert([row | {"key": row[by]} for row in rows.to_pylist()], list[_Sums])
     groups: dict[str, list[_Sums]] = {}
     sources: dict[str, list[_Sums]] = {}
     for row in told:
         groups.setdefault(row.key, []).append(row)
         sources.setdefault(row.decision_source, []).append(row)
     named = await labels(facts, by, groups)
-    rows = [_row(key, named[key], group) for key, group in groups.items()]
-    rows.sort(key=lambda row: (-row.decisions, row.key))
+    decided = [_row(key, named[key], group) for key, group in groups.items()]
+    decided.sort(key=lambda row: (-row.decisions, row.key))
     by_source = [
         DecidedBy(source, sum(row.accepted for row in group), sum(row.rejected for row in group))
         for source, group in sources.items()
     ]
     by_source.sort(key=lambda row: (-row.accepted - row.rejected, row.decision_source))
-    return Page(ToolDecisions(rows[: window.limit], _row("", "total", told), by_source[:_SOURCES_MAX]), page.meta)
-
-
-def _decisions(facts: Facts) -> dict[str, str]:
-    """What was decided, summed up and newer."""
-    parts = facts.parts(DECISIONS.table)
-    newer = {"newer": DECISIONS.select.replace(WHERE, parts.newer)} if parts.newer else {}
-    return {"sums": f"SELECT * FROM {parts.sums}", **newer}
+    return Page(ToolDecisions(decided[: window.limit], _row("", "total", told), by_source[:_SOURCES_MAX]), page.meta)
 
 
 def _row(key: str, label: str, group: Iterable[_Sums]) -> DecisionRow:
     decisions = accepted = rejected = automatic = human_accepted = human_rejected = 0
     for row in group:
-        decisions += row.decisions
+        decisions += row.made
         accepted += row.accepted
         rejected += row.rejected
         if row.decision_source in {"config", "hook"}:
-            automatic += row.decisions
+            automatic += row.made
         elif row.decision_source.startswith("user"):
             human_accepted += row.accepted
             human_rejected += row.rejected

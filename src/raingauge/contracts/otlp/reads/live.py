@@ -5,16 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from functools import reduce
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raingauge.contracts.otlp.reads.choice import Asked
-from raingauge.contracts.otlp.reads.query import Filters
+from raingauge.contracts.otlp.reads.query import Filters, Range
 from raingauge.contracts.otlp.rollups import DIMENSIONS, MEASURES, Usage
-
-_FILTERED: Final = ("user", "repo", "model", "source", "session")
 
 
 def selected(usage: Usage) -> str:
@@ -31,19 +28,17 @@ def later(
     asked: Asked, filters: Filters, sessions_with_tool: Collection[str], tables: Iterable[pa.Table], like: pa.Schema
 ) -> pa.Table:
     """Rows with the columns of `like`, of tables of what `selected` names."""
-    rows = pa.concat_tables(tables)
-    since, until = (int(moment.timestamp()) for moment in (asked.hours.since, asked.hours.until))
-    within = pc.and_(pc.greater_equal(rows["hour"], since), pc.less(rows["hour"], until))
+    rows = within(pa.concat_tables(tables), asked.hours)
     if asked.only_people:
-        within = pc.and_(within, pc.not_equal(rows["user"], ""))
-    rows = rows.filter(within).combine_chunks()
-    wanted = [
-        pc.is_in(rows[name], pa.array(getattr(filters, name), pa.string()))
-        for name in _FILTERED
+        rows = rows.filter(pc.not_equal(rows["user"], ""))
+    rows = rows.combine_chunks()
+    keep = [
+        (name, getattr(filters, name))
+        for name in ("user", "repo", "model", "source", "session")
         if getattr(filters, name)
     ]
     if filters.tool:
-        wanted.append(pc.is_in(rows["session"], pa.array(sessions_with_tool, pa.string())))
+        keep.append(("session", sessions_with_tool))
     counted = pc.greater_equal(rows["day"], pa.scalar(asked.since)) if asked.since else None
     columns = {name: rows[name] for name in rows.column_names}
     columns["looked"] = pa.repeat(1, rows.num_rows)
@@ -59,9 +54,27 @@ def later(
         if counted is not None:
             listed = pc.and_(listed, counted)
         columns["sessions"] = _lists(rows["session_number"], listed)
-    if wanted:
-        columns["kept"] = reduce(pc.and_, wanted)
+    if keep:
+        columns["kept"] = reduce(pc.and_, (_any_of(rows[name], values) for name, values in keep))
     return pa.table({field.name: columns[field.name].cast(field.type) for field in like})
+
+
+def within(rows: pa.Table, hours: Range) -> pa.Table:
+    """The rows whose `hour`, in seconds since 1970, belongs to these."""
+    since, until = (int(moment.timestamp()) for moment in (hours.since, hours.until))
+    return rows.filter(pc.and_(pc.greater_equal(rows["hour"], since), pc.less(rows["hour"], until)))
+
+
+def wanted(rows: pa.Table, filters: Filters, *names: str) -> pa.Table:
+    """The rows that the filters on these columns keep."""
+    for name in names:
+        if values := getattr(filters, name):
+            rows = rows.filter(_any_of(rows[name], values))
+    return rows
+
+
+def _any_of(column: pa.ChunkedArray, values: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(values, pa.string()))
 
 
 def _moments(hours: pa.ChunkedArray, edges: Sequence[int]) -> pa.ChunkedArray:
