@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pytest
+from tests.support.steps import CONTRACT, CUSTOMER, walk
 
-from raingauge.contract import Column, Contract, Decoded, Rollup, Table
 from raingauge.errors import QueryError
 from raingauge.settings import QUERY_SUMS_MAX_ROWS
 from raingauge.store.remembered import Remembered
@@ -16,30 +16,12 @@ from raingauge.store.remembered import Remembered
 if TYPE_CHECKING:
     from tests.conftest import StoredFacts, StoreFacts
 
-AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
-CUSTOMER = "cust_0123456789abcdef"
 DAYS = {"customer": CUSTOMER, "since_day": date(2026, 11, 1), "until_day": date(2026, 11, 30)}
-STEPS = Table(
-    "steps", (Column("at", "DateTime", "when"), Column("user", "String", "who"), Column("metres", "UInt32", "far")),
-    time="at", person="user",
-)  # fmt: skip
-DAILY = Rollup(
-    table="steps_daily",
-    columns=(Column("user", "String", "who"), Column("metres", "UInt64", "far")),
-    order=("user",),
-    source="steps",
-    select="SELECT customer, day, user, sum(metres) FROM steps WHERE {where} GROUP BY customer, day, user",
-)
-CONTRACT = Contract("walks", "Walks", (), (STEPS,), (DAILY,))
 
 
 @pytest.fixture
 def walks(stored_facts: StoreFacts) -> StoredFacts:
     return stored_facts(CONTRACT)
-
-
-def walk(walks: StoredFacts, metres: int, user: str = "ada") -> None:
-    walks.insert(Decoded(1, {"steps": [(0, AT, user, metres)]}))
 
 
 def told(walks: StoredFacts) -> tuple[int, int]:

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
+from tests.support.steps import CONTRACT, CUSTOMER, walk
 
-from raingauge.contract import Column, Contract, Decoded, Rollup, Table
 from raingauge.store import newer
 from raingauge.store.reader import Reader
 
 if TYPE_CHECKING:
     from tests.conftest import StoredFacts, StoreFacts
-
-AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
-CUSTOMER = "cust_0123456789abcdef"
-STEPS = Table(
-    "steps", (Column("at", "DateTime", "when"), Column("user", "String", "who"), Column("metres", "UInt32", "far")),
-    time="at", person="user",
-)  # fmt: skip
-DAILY = Rollup(
-    table="steps_daily",
-    columns=(Column("user", "String", "who"), Column("metres", "UInt64", "far")),
-    order=("user",),
-    source="steps",
-    select="SELECT customer, day, user, sum(metres) AS metres FROM steps WHERE {where} GROUP BY customer, day, user",
-)
-CONTRACT = Contract("walks", "Walks", (), (STEPS,), (DAILY,))
 
 
 @pytest.fixture
@@ -49,10 +33,6 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Reader, "looked_up", noted)
     return run
-
-
-def walk(walks: StoredFacts, metres: int, user: str = "ada") -> None:
-    walks.insert(Decoded(1, {"steps": [(0, AT, user, metres)]}))
 
 
 def told(walks: StoredFacts, customer: str = CUSTOMER) -> list[tuple[str, int]]:
