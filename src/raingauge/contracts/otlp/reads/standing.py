@@ -186,13 +186,8 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
     """Look for what newer facts touch. `known` are `since_day` and `until_day`."""
     parts = {sort.table: facts.parts(sort.table) for sort in _SORTS}
     sums = Rows(parts, newer=False)
-    fresh = dict(
-        zip(
-            parts,
-            await asyncio.gather(*(_fresh(facts, sort, parts[sort.table], known) for sort in _SORTS)),
-            strict=True,
-        )
-    )
+    newer = await asyncio.gather(*(_newer(facts, sort, parts[sort.table], known) for sort in _SORTS))
+    fresh = dict(zip(parts, newer, strict=True))
     if not any(fresh.values()):
         return Standing(sums)
     statements = {sort.table: sort.links(sums) for sort in _SORTS}
@@ -215,22 +210,16 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
     return Standing(sums, touched, before, after, tuple(meta))
 
 
-async def _fresh(facts: Facts, sort: _Sort, parts: Parts, known: Mapping[str, Any]) -> list[pa.Table]:
+async def _newer(facts: Facts, sort: _Sort, parts: Parts, known: Mapping[str, Any]) -> list[pa.Table]:
     """Rows of newer facts of the days that are looked at."""
-    tables = await facts.newer(parts, sort.selected)
     first, last = pa.scalar(known["since_day"]), pa.scalar(known["until_day"])
-    return [
-        found
-        for table in tables
-        if (
-            found := table.filter(
-                pc.and_(
-                    pc.not_equal(table["row_id"], ""),
-                    pc.and_(pc.greater_equal(table["day"], first), pc.less_equal(table["day"], last)),
-                )
-            )
-        ).num_rows
-    ]
+
+    def looked_at(table: pa.Table) -> pa.Table:
+        days = pc.and_(pc.greater_equal(table["day"], first), pc.less_equal(table["day"], last))
+        return table.filter(pc.and_(days, pc.not_equal(table["row_id"], "")))
+
+    found = map(looked_at, await facts.newer(parts, sort.selected))
+    return [table for table in found if table.num_rows]
 
 
 def _told(tables: Mapping[str, Sequence[pa.Table]]) -> Told:
