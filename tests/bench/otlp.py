@@ -41,9 +41,11 @@ PANELS: Final = (
     "cache-hit",
     "tool-decisions",
     "active-users",
+    "top-prompts?limit=200",
     "top-prompts",
     "subagent-stats",
 )
+"""As the dashboard asks, and `top-prompts` with the 1,000 rows that are the default besides."""
 
 
 class Month(NamedTuple):

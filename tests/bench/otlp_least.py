@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +56,7 @@ def received(message_id: int, media_type: str) -> Received:
     return Received(message_id, "cust_0123456789abcdef", media_type, identity_key=bytes(32))
 
 
-def columns(first_id: int) -> pa.Table:
+def parts_of(first_id: int) -> list[Part]:
     """As many spans as the decoder makes columns of at once, each with ids of its own."""
     bodies = [body(JSON, SPANS, variant, time.time_ns()) for variant in range(BODIES)]
     parts = []
@@ -64,6 +64,10 @@ def columns(first_id: int) -> pa.Table:
         one = bodies[message_id % BODIES].replace(placeholder(JSON), trace_id(JSON))
         rows = _INTAKE.decode(one, received(message_id, JSON)).rows["spans"]
         parts.append(Part("cust_0123456789abcdef", message_id, rows))
+    return parts
+
+
+def columns(parts: Sequence[Part]) -> pa.Table:
     return pa.Table.from_batches([build_all(_TABLE, parts)])
 
 
@@ -72,7 +76,7 @@ def stored_us(scratch: Path) -> float:
     data_dir = scratch / "least"
     data_dir.mkdir()
     now = int(time.time() * 1e6)
-    tables = [columns(now + number * ROWS_MAX) for number in range(INSERTS)]
+    tables = [columns(parts_of(now + number * ROWS_MAX)) for number in range(INSERTS)]
     with closing(Store.open(load(CORE_KNOBS, environment={}), data_dir, CONTRACTS)) as store:
         store.writer.insert(InsertBatch({_TABLE.name: tables[0]}))
         began = time.process_time()
@@ -95,6 +99,7 @@ def least(report: Report, mark: int) -> None:
         pairs = [(one, received(int(time.time() * 1e6), media_type)) for one in bodies]
         rows.append((f"{name}: parsed, nothing read", cpu_us(parse, bodies, spans)))
         rows.append((f"{name}: decoded to rows", cpu_us(lambda pair: _INTAKE.decode(*pair), pairs, spans)))
+    rows.append(("rows made into columns", cpu_us(columns, [parts_of(1)], ROWS_MAX)))
     rows.append(("stored as finished columns", f"{stored_us(report.scratch):.3g}"))
     rows.append((f"all there is at {mark:,} spans/s", f"{1e6 * (os.cpu_count() or 1) / mark:.3g}"))
     report.table("Agents: what a span costs at least", __doc__.partition("\n")[0], ("step", "CPU µs per span"), rows)
