@@ -3,7 +3,8 @@
     insert ──▶ one statement per rollup that was asked for lately ──▶ rows kept ◀── reads, without a statement
 
 Each fact is looked at once. A read that asks for the first time in a while looks at all newer facts; from then on they
-are looked at as they come, before they are said to be stored.
+are looked at as they come, before they are said to be stored. That is done only on top of what is kept, and waits for
+nobody: what it leaves out is looked at by the next read.
 """
 
 from __future__ import annotations
@@ -60,11 +61,11 @@ class Newer:
     def __init__(
         self,
         windows: Windows,
-        look: Callable[[str, Mapping[str, object]], pa.Table],
+        look: Callable[[str, Mapping[str, object], bool], pa.Table],
         remembered: Remembered,
         deletions: Callable[[], int],
     ) -> None:
-        """`look` runs a statement with its parameters."""
+        """`look` runs a statement with its parameters, and waits for a free reader or raises QueryError."""
         self._windows = windows
         self._look = look
         self._remembered = remembered
@@ -75,41 +76,57 @@ class Newer:
 
     def rows(self, parts: Parts, select: str, customer: str) -> tuple[pa.Table, ...]:
         """See `contract.Facts.newer`. Raises QueryError like any read."""
+        if not parts.since:
+            return ()
         key = parts.table, select, customer
+        if parts.newest is None:
+            return (self._looked_at(key, parts, 0, wait=True),)
         self._asked_at[key] = time.monotonic()
-        return self._rows(key, parts)
+        with self._lock_of(key):
+            known = self._kept(key, parts) or _Rows(parts.since, self._deletions())
+            return self._extended(key, known, parts, wait=True).tables
 
     def keep_up(self, stored: Mapping[str, Collection[str]]) -> None:
         """Look at what was just stored, customers by table, for those who asked lately."""
-        if not self._windows.are_fixed:
-            return
         now = time.monotonic()
-        asked = sorted(self._asked_at.copy().items(), key=lambda one: -one[1])
         done = 0
-        for key, at in asked:
+        for key, at in sorted(self._asked_at.copy().items(), key=lambda one: -one[1]):
             table, _, customer = key
             if now - at > WATCHED_SECONDS:
                 self._asked_at.pop(key, None)
             elif done < KEPT_UP_MAX and customer in stored.get(self._windows.rollups[table].source, ()):
                 done += 1
-                try:
-                    self._rows(key, self._windows.parts(table))
-                except QueryError:
-                    # Whoever asks next is told.
-                    self._asked_at.pop(key, None)
+                self._keep_up(key)
 
-    def _rows(self, key: Key, parts: Parts) -> tuple[pa.Table, ...]:
-        if not parts.since:
-            return ()
-        with self._looking[hash(key) % _LOCKS]:
-            deletions = self._deletions()
-            known: _Rows | None = self._remembered.get(key)
-            if known is None or (known.since, known.deletions) != (parts.since, deletions):
-                known = _Rows(parts.since, deletions)
-            if parts.newest is None or parts.newest > known.up_to:
-                _, select, customer = key
-                found = self._look(self._windows.newer(parts, select, known.up_to), {"customer": customer})
-                known = known.with_more(found, parts.newest or 0)
-                if parts.newest is not None:
-                    self._remembered.put(key, known)
-            return known.tables
+    def _keep_up(self, key: Key) -> None:
+        parts = self._windows.parts(key[0])
+        lock = self._lock_of(key)
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            if known := self._kept(key, parts):
+                self._extended(key, known, parts, wait=False)
+        except QueryError:
+            # Whoever asks next is told.
+            self._asked_at.pop(key, None)
+        finally:
+            lock.release()
+
+    def _lock_of(self, key: Key) -> threading.Lock:
+        return self._looking[hash(key) % _LOCKS]
+
+    def _kept(self, key: Key, parts: Parts) -> _Rows | None:
+        """What is kept, if it goes with these sums."""
+        known: _Rows | None = self._remembered.get(key)
+        current = (parts.since, self._deletions())
+        return known if known is not None and (known.since, known.deletions) == current else None
+
+    def _extended(self, key: Key, known: _Rows, parts: Parts, *, wait: bool) -> _Rows:
+        if parts.newest is not None and parts.newest > known.up_to:
+            known = known.with_more(self._looked_at(key, parts, known.up_to, wait=wait), parts.newest)
+            self._remembered.put(key, known)
+        return known
+
+    def _looked_at(self, key: Key, parts: Parts, after: int, *, wait: bool) -> pa.Table:
+        _, select, customer = key
+        return self._look(self._windows.newer(parts, select, after), {"customer": customer}, wait)

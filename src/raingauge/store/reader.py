@@ -122,10 +122,10 @@ class Reader:
             self._remembered.put(key, known)
         return known
 
-    def looked_up(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
-        """The same without remembering it."""
+    def looked_up(self, sql: str, parameters: Mapping[str, object], wait: bool = True) -> pa.Table:
+        """The same without remembering it. Without waiting, QueryError is raised too when all readers are busy."""
         bounded = f"{sql} SETTINGS max_result_rows = {self._sums_max_rows}, {_SHORT}"
-        return pa.ipc.open_stream(self._answer(bounded, _named(sql, parameters), "ArrowStream")).read_all()
+        return pa.ipc.open_stream(self._answer(bounded, _named(sql, parameters), "ArrowStream", wait)).read_all()
 
     def derived(
         self,
@@ -148,10 +148,13 @@ class Reader:
     def _recalled(self, key: Hashable) -> Any:
         return self._remembered.get(key) if self._windows.are_fixed else None
 
-    def _answer(self, sql: str, parameters: Mapping[str, object], output_format: str) -> bytes:
+    def _answer(self, sql: str, parameters: Mapping[str, object], output_format: str, wait: bool = True) -> bytes:
         if OWN_CUSTOMER not in sql or not parameters.get("customer"):
             raise QueryError("a read must be restricted to its customer")
-        session = self._idle.get()
+        try:
+            session = self._idle.get(wait)
+        except queue.Empty:
+            raise QueryError("all readers are busy") from None
         try:
             return session.text(sql, {key: _bound(value) for key, value in parameters.items()}, output_format)
         except Error as problem:

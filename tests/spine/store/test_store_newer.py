@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pytest
 from tests.support.steps import CONTRACT, CUSTOMER, walk
 
+from raingauge.settings import READERS
 from raingauge.store import newer
 from raingauge.store.reader import Reader
 
@@ -27,9 +30,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run: list[str] = []
     looked_up = Reader.looked_up
 
-    def noted(self: Reader, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    def noted(self: Reader, sql: str, parameters: Mapping[str, object], wait: bool = True) -> pa.Table:
         run.append(sql)
-        return looked_up(self, sql, parameters)
+        return looked_up(self, sql, parameters, wait)
 
     monkeypatch.setattr(Reader, "looked_up", noted)
     return run
@@ -110,3 +113,36 @@ def test_kept_up_for_who_asked_lately(looks: list[str], walks: StoredFacts, monk
     keep_up({"steps": [CUSTOMER]})
     assert 2 == len(looks)
     assert [("ada", 1), ("ada", 2), ("ada", 4)] == told(walks)
+
+
+def test_what_is_not_kept_is_left_to_reads(looks: list[str], walks: StoredFacts) -> None:
+    """Storing never waits for all newer facts to be looked at again, only for those that just came."""
+    walk(walks, 1)
+    told(walks)
+    walks.store.rollups.run()
+    walk(walks, 2)
+    walks.store.reader.newer.keep_up({"steps": [CUSTOMER]})
+    assert 1 == len(looks)
+    assert [("ada", 2)] == told(walks)
+
+
+def test_storing_does_not_wait_for_readers(looks: list[str], walks: StoredFacts) -> None:
+    """While all readers are busy nothing is looked at; the next read does it."""
+    walk(walks, 1)
+    told(walks)
+    walk(walks, 2)
+    sql = "SELECT sleep(2) AS metres, {customer:String} AS customer"
+    reads = [
+        threading.Thread(target=walks.store.reader.looked_up, args=(sql, {"customer": CUSTOMER}))
+        for _ in range(READERS.default)
+    ]
+    for read in reads:
+        read.start()
+    time.sleep(0.5)
+    walks.store.reader.newer.keep_up({"steps": [CUSTOMER]})
+    assert all(read.is_alive() for read in reads)
+    for read in reads:
+        read.join()
+    before = len(looks)
+    assert [("ada", 1), ("ada", 2)] == told(walks)
+    assert before + 1 == len(looks)
