@@ -186,15 +186,19 @@ async def standing(facts: Facts, window: Window, /, **known: object) -> Standing
     """Look for what newer facts touch. `known` are `since_day` and `until_day`."""
     parts = {sort.table: facts.parts(sort.table) for sort in _SORTS}
     sums = Rows(parts, newer=False)
-    newer = await asyncio.gather(*(_newer(facts, sort, parts[sort.table], known) for sort in _SORTS))
-    fresh = dict(zip(parts, newer, strict=True))
-    if not any(fresh.values()):
+    if not any(part.newer for part in parts.values()):
         return Standing(sums)
     statements = {sort.table: sort.links(sums) for sort in _SORTS}
-    links = await facts.derived(window, statements, _links, "links", **known)
+    links, *newer = await asyncio.gather(
+        facts.derived(window, statements, _links, "links", **known),
+        *(_newer(facts, sort, parts[sort.table], known) for sort in _SORTS),
+    )
+    fresh = dict(zip(parts, newer, strict=True))
+    if not any(newer):
+        return Standing(sums, meta=(links.meta,))
     touched, days = await asyncio.to_thread(_together, [*chain(*fresh.values())], links.data)
     if max(len(touched), sum(table.num_rows for table in chain(*fresh.values()))) >= TOUCHED_MAX or links.data.cut:
-        return Standing(Rows(parts, newer=True))
+        return Standing(Rows(parts, newer=True), meta=(links.meta,))
     meta, before = [links.meta], Told()
     if days:
         only = "day IN {{touched_days:Array(Date)}} AND {} IN {{touched:Array(UInt64)}}"

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from raingauge.contract import Facts, Page, Window
+from raingauge.contract import Facts, Meta, Page, Parts, Window
 from raingauge.contracts.otlp.reads.choice import SIGNALS, Asked, Groups, Still, Summed, chosen, renewed
 from raingauge.contracts.otlp.reads.live import later, selected
 from raingauge.contracts.otlp.reads.query import Filters, joined, looked_at
@@ -63,8 +63,10 @@ class _Question:
         self._of_points = not (filters.session or filters.tool)  # Points do not know their session.
         signals = [signal for signal in SIGNALS if self._of_points or signal is not USAGE_POINTS]
         self._signals = [(signal, facts.parts(signal.rollup.table)) for signal in signals]
-        self._readings = facts.parts(CUMULATIVE.table)
+        self._readings = facts.parts(CUMULATIVE.table) if self._of_points else Parts("", "")
         self._prompts = facts.parts(PROMPTS.rollup.table)
+        self._meta: list[Meta] = []
+        """Of all steps, the first of which tells how fresh the answer is."""
         self._known: dict[str, Any] = {
             **filters.parameters,
             **asked.hours.parameters("asked"),
@@ -86,10 +88,10 @@ class _Question:
 
         sums, readings, *newer = await asyncio.gather(
             facts.derived(self._window, {text: text for text in still}, derive, (summed, asked.shape), **self._known),
-            facts.newer(self._readings, "1 AS looked") if self._of_points else _nothing(),
+            facts.newer(self._readings, "1 AS looked"),
             *(facts.newer(parts, selected(signal)) for signal, parts in self._signals),
         )
-        meta = sums.meta
+        self._meta.append(sums.meta)
         coming = [(signal, tables) for (signal, _), tables in zip(self._signals, newer, strict=True) if tables]
         increases = []
         if readings or (counting and self._readings.newer):
@@ -97,14 +99,14 @@ class _Question:
             text = self._increases()
             page = await facts.columns(self._window, {text: text}, **self._known)
             increases = [(USAGE_POINTS, page.data[text])]
-            meta = joined(meta, page.meta)
+            self._meta.append(page.meta)
 
         def grouped() -> Groups:
             like = sums.data.told
             rows = [(signal, later(asked, self._filters, with_tool, tables, like)) for signal, tables in coming]
             return renewed(asked, sums.data, [*rows, *increases], summed)
 
-        return Page(await asyncio.to_thread(grouped), meta)
+        return Page(await asyncio.to_thread(grouped), joined(*self._meta))
 
     async def _sessions_with_tool(self) -> frozenset[str]:
         """Sessions in which a wanted tool was called. Those of newer facts become a parameter of the statements."""
@@ -113,6 +115,7 @@ class _Question:
             self._facts.columns(self._window, {"sums": sql}, **self._known),
             self._facts.newer(self._prompts, "toString(session) AS session, mapKeys(tools) AS called"),
         )
+        self._meta.append(stored.meta)
         wanted = set(self._filters.tool)
         found = {
             session
@@ -127,6 +130,7 @@ class _Question:
         """Whether the sums hold points that count from a start."""
         sql = f"SELECT 1 AS looked FROM {self._readings.sums} LIMIT 1"
         found = await self._facts.columns(self._window, {"sums": sql}, **self._known)
+        self._meta.append(found.meta)
         return bool(found.data["sums"].num_rows)
 
     def _increases(self) -> str:
@@ -173,7 +177,3 @@ class _Question:
             stored = f"session IN (SELECT session FROM {self._prompts.sums} AND {_HAS_TOOL})"
             wanted += f" AND ({stored} OR session IN {{newer_with_tool:Array(String)}})"
         return wanted
-
-
-async def _nothing() -> list[pa.Table]:
-    return []
