@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raingauge.contract import Facts, Family, Sample, Window, label_text
-from raingauge.contracts.otlp.reads.choice import Asked, by_group
+from raingauge.contracts.otlp.reads.choice import Asked, by_group, in_groups
 from raingauge.contracts.otlp.reads.query import FIRST_MOMENT, Filters, Range, usd
 from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
@@ -66,9 +65,7 @@ async def families(facts: Facts, buckets_per_decade: int) -> Sequence[Family]:  
 def _since(asked: Asked, rows: pa.Table) -> pa.Table:
     """With the first day of each group."""
     sums = by_group(asked, rows)
-    first = rows.group_by("of_group", use_threads=False).aggregate([("day", "min")])
-    place = pc.index_in(sums["of_group"], first["of_group"].combine_chunks())
-    return sums.append_column("first_day", first["day_min"].take(place))
+    return sums.append_column("first_day", in_groups(rows, "day", "min", sums["of_group"]))
 
 
 def exposed(totals: Sequence[Total]) -> list[Family]:

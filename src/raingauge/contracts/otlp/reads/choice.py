@@ -193,13 +193,18 @@ def by_group(asked: Asked, rows: pa.Table) -> pa.Table:
     return sums
 
 
-def sessions_by_group(rows: pa.Table, groups: pa.ChunkedArray) -> pa.ChunkedArray:
+def in_groups(rows: pa.Table, column: str, function: str, groups: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What an aggregate function says of a column of the rows of each of these groups; null where there are none."""
+    found = rows.group_by("of_group", use_threads=False).aggregate([(column, function)])
+    return found[f"{column}_{function}"].take(pc.index_in(groups, found["of_group"].combine_chunks()))
+
+
+def sessions_in_groups(rows: pa.Table, groups: pa.ChunkedArray) -> pa.ChunkedArray:
     """How many different sessions the rows of each of these groups list."""
     lists = rows["sessions"].combine_chunks()
-    each = pa.table({"group": rows["of_group"].take(pc.list_parent_indices(lists)), "session": pc.list_flatten(lists)})
-    counted = each.group_by("group", use_threads=False).aggregate([("session", "count_distinct")])
-    found = counted["session_count_distinct"].take(pc.index_in(groups, counted["group"].combine_chunks()))
-    return pc.fill_null(found, 0)
+    row = pc.list_parent_indices(lists)
+    each = pa.table({"of_group": rows["of_group"].take(row), "session": pc.list_flatten(lists)})
+    return pc.fill_null(in_groups(each, "session", "count_distinct", groups), 0)
 
 
 def telling(sums: pa.Table, names: Iterable[str]) -> pa.Table:

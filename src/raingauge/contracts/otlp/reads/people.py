@@ -15,7 +15,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.choice import Asked, by_group, sessions_by_group
+from raingauge.contracts.otlp.reads.choice import Asked, by_group, in_groups, sessions_in_groups
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, usd
 from raingauge.contracts.otlp.reads.usage import usage
 
@@ -98,10 +98,8 @@ def _people(asked: Asked, rows: pa.Table) -> pa.Table:
     active = rows.filter(rows["active"])
     sums = by_group(asked, rows)
     days = pa.table({"of_group": active["of_group"], "on": active["day"].cast(pa.int32())})
-    listed = days.group_by("of_group", use_threads=False).aggregate([("on", "distinct")])
-    place = pc.index_in(sums["of_group"], listed["of_group"].combine_chunks())
-    sums = sums.append_column("on", listed["on_distinct"].take(place))
-    sums = sums.append_column("sessions", sessions_by_group(active, sums["of_group"]))
+    sums = sums.append_column("on", in_groups(days, "on", "distinct", sums["of_group"]))
+    sums = sums.append_column("sessions", sessions_in_groups(active, sums["of_group"]))
     return sums.filter(pc.is_valid(sums["on"]))
 
 

@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from raingauge.contract import Facts, Page, Window
-from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, sessions_by_group, telling
+from raingauge.contracts.otlp.reads.choice import COST, Asked, Groups, added, by_group, sessions_in_groups, telling
 from raingauge.contracts.otlp.reads.query import FILTERS, Filters, Range, labels, usd_of
 from raingauge.contracts.otlp.reads.usage import usage
 from raingauge.contracts.otlp.rollups import TOKENS
@@ -72,7 +72,7 @@ async def rollups(
 def _costliest(asked: Asked, rows: pa.Table) -> pa.Table:
     """The groups that tell of anything, with the number of their sessions, in order."""
     sums = by_group(asked, rows)
-    sums = sums.append_column("sessions", sessions_by_group(rows.filter(rows["doing"]), sums["of_group"]))
+    sums = sums.append_column("sessions", sessions_in_groups(rows.filter(rows["doing"]), sums["of_group"]))
     return telling(sums, (*asked.spend, *asked.done, *asked.told, "sessions")).sort_by(_ORDER)
 
 
